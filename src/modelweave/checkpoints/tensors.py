@@ -1,0 +1,114 @@
+"""The contract of everything that can be merged: named tensors that are read piece by piece, and where results go."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .dtypes import DTYPES
+
+Bytes = NDArray[np.uint8]
+
+
+class TensorRef(ABC):
+    """One tensor that is read when asked, from several threads at once.
+
+    name: as in its checkpoint. shape: as stored. dtype: tag of what `read_into` delivers.
+    stored: tag that the checkpoint declares; it differs from dtype where a value is computed on read (an adapter over a base).
+    """
+
+    def __init__(self, name: str, shape: tuple[int, ...], dtype: str, stored: str | None = None) -> None:
+        self.name, self.shape, self.dtype, self.stored = name, tuple(shape), dtype, stored or dtype
+
+    @property
+    def count(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.count * DTYPES[self.dtype].itemsize
+
+    @property
+    def floating(self) -> bool:
+        return DTYPES[self.dtype].floating
+
+    @abstractmethod
+    def read_into(self, start: int, out: Bytes) -> None:
+        """Fill `out` (uint8, contiguous) with the elements from flat index `start` on, in C order."""
+
+    def read(self, start: int = 0, stop: int | None = None) -> Bytes:
+        """The bytes of the elements [start, stop) in a fresh array."""
+        stop = self.count if stop is None else stop
+        out = np.empty((stop - start) * DTYPES[self.dtype].itemsize, np.uint8)
+        self.read_into(start, out)
+        return out
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {'x'.join(map(str, self.shape))}, {self.dtype})"
+
+
+class Checkpoint(Mapping[str, TensorRef]):
+    """A mapping from tensor name to lazy reference, whatever stands behind it.
+
+    label: how the user named it, for messages. config: the parsed config.json or None.
+    aliases: names that are not stored because they share another's data, as in lm_head.weight -> model.embed_tokens.weight.
+    buffers: names that a module declares as buffers (BatchNorm statistics); they are copied, never averaged.
+    provenance: for the manifest: path or repository, revision, files with size and hash where known.
+    """
+
+    label: str
+    config: dict[str, Any] | None
+    aliases: Mapping[str, str]
+    buffers: frozenset[str]
+
+    def __init__(
+        self,
+        label: str,
+        tensors: Mapping[str, TensorRef],
+        *,
+        config: dict[str, Any] | None = None,
+        aliases: Mapping[str, str] | None = None,
+        buffers: frozenset[str] = frozenset(),
+    ) -> None:
+        self.label, self._tensors, self.config = label, dict(tensors), config
+        self.aliases, self.buffers = dict(aliases or {}), buffers
+
+    def __getitem__(self, name: str) -> TensorRef:
+        return self._tensors[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def side_files(self) -> tuple[str, ...]:
+        """Names of the files beside the weights (config, tokenizer, processor, card), without the weights."""
+        return ()
+
+    def side_file(self, name: str) -> bytes:
+        """The content of one side file."""
+        raise KeyError(name)
+
+    def provenance(self) -> dict[str, Any]:
+        """Where this came from, for the manifest."""
+        return {"label": self.label}
+
+
+class Sink(Protocol):
+    """Where merged tensors go. `write` is called from several threads, for disjoint parts."""
+
+    def is_done(self, name: str) -> bool:
+        """Whether an earlier run finished this tensor."""
+
+    def write(self, name: str, start: int, data: Bytes) -> None:
+        """Store the elements from flat index `start` on."""
+
+    def finish(self, name: str) -> None:
+        """The tensor is whole."""

@@ -1,0 +1,72 @@
+"""Every error that modelweave raises on purpose, in one tree.
+
+    ModelweaveError            anything below; the command line prints it as one sentence and exits with 2
+    ├── RecipeError            the recipe's text, keys or values
+    │   └── ParameterError     a method's parameter: unknown, missing or out of range
+    ├── CheckpointError        an input that is missing, damaged or not what it says
+    │   ├── UnsafeFileError    an input that would run code or reach outside its folder
+    │   └── NonFiniteError     an input tensor that holds NaN or infinity
+    ├── CompatibilityError     inputs that do not fit each other or the method
+    ├── OutputError            a target that cannot be written: it exists, is locked, has no room
+    └── MissingExtraError      an optional dependency that is not installed
+
+A message says where, what was expected, what was found and what to do, in one sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ModelweaveError(Exception):
+    """Base of every deliberate error."""
+
+    exit_code = 2
+
+
+class RecipeError(ModelweaveError):
+    """The recipe's text, keys or values."""
+
+
+class ParameterError(RecipeError):
+    """A method's parameter: unknown, missing or out of range."""
+
+
+class CheckpointError(ModelweaveError):
+    """An input that is missing, damaged or not what it says."""
+
+
+class UnsafeFileError(CheckpointError):
+    """An input that would run code or reach outside its folder."""
+
+
+class NonFiniteError(CheckpointError):
+    """An input tensor that holds NaN or infinity."""
+
+
+class CompatibilityError(ModelweaveError):
+    """Inputs that do not fit each other or the method."""
+
+
+class OutputError(ModelweaveError):
+    """A target that cannot be written: it exists, is locked, has no room."""
+
+
+class MissingExtraError(ModelweaveError):
+    """An optional dependency that is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"this needs '{package}', which is not installed; run: pip install 'modelweave[{extra}]'")
+
+
+def unknown(kind: str, word: str, known: Iterable[str]) -> str:
+    """The sentence for a word that is not among the known ones.
+
+    >>> unknown("method", "tise", ["linear", "ties"])
+    "unknown method 'tise'; did you mean 'ties'? known: linear, ties"
+    """
+    names = sorted(known)
+    close = get_close_matches(word, names, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ";"
+    return f"unknown {kind} '{word}'{hint} known: {', '.join(names)}"

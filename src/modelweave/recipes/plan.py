@@ -1,0 +1,62 @@
+"""A recipe becomes a plan, which tensor from which inputs by which parts, before a byte is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..checkpoints.tensors import Checkpoint, TensorRef
+from ..method import Method
+
+
+@dataclass(frozen=True)
+class TensorPlan:
+    """One output tensor.
+
+    base: the reference that deltas are taken from, or None. inputs: the members, base excluded where the method takes deltas.
+    members: index of each input among the recipe's members; the random stream of a member hangs on it.
+    shared: one value a parameter. per_input: one mapping a member, in the order of inputs.
+    layer, layers: position in depth, None outside the layers. method None: a copy of inputs[0], `reason` says why.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    method: Method | None
+    inputs: tuple[TensorRef, ...]
+    base: TensorRef | None = None
+    labels: tuple[str, ...] = ()
+    members: tuple[int, ...] = ()
+    shared: Mapping[str, Any] = field(default_factory=dict)
+    per_input: tuple[Mapping[str, Any], ...] = ()
+    layer: int | None = None
+    layers: int | None = None
+    reason: str = ""
+
+    @property
+    def sources(self) -> tuple[TensorRef, ...]:
+        """Everything that is read, the base first."""
+        return ((self.base,) if self.base is not None else ()) + self.inputs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole merge.
+
+    tensors: in writing order. checkpoints: the inputs, the base first when there is one. recipe: as resolved.
+    donor: the checkpoint whose config and side files the result inherits. config: as it will be written, or None.
+    side_files: name to content, what is written beside the weights (tokenizer, generation config, processor).
+    dropped: input tensors that reach no output, each with the reason; nothing is dropped in silence.
+    """
+
+    tensors: tuple[TensorPlan, ...]
+    checkpoints: tuple[Checkpoint, ...]
+    recipe: Mapping[str, Any]
+    donor: Checkpoint | None = None
+    config: Mapping[str, Any] | None = None
+    side_files: Mapping[str, bytes] = field(default_factory=dict)
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    licence: str | None = None
+    seed: int = 0
