@@ -99,8 +99,9 @@ class Parameter:
 class Needs:
     """What must be at hand. `min_models` and `max_models` count the members without the base."""
 
-    base: Literal["required", "optional", "input"] = "input"
-    """`required`: deltas are taken from it. `optional`: likewise when given. `input`: a base is an ordinary member."""
+    base: Literal["required", "optional", "input", "first"] = "input"
+    """`required`: deltas are taken from it. `optional`: likewise when given. `input`: a base is an ordinary member.
+    `first`: required, and the first of the inputs instead of what deltas are taken from."""
     min_models: int = 1
     max_models: int | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,16 @@ class TensorPlan:
     layer: int | None = None
     layers: int | None = None
     reason: str = ""
+
+    @property
+    def count(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def wide(self) -> bool:
+        """Whether it is computed in float64, as it is once a source is."""
+        return any(ref.dtype == "F64" for ref in self.sources)
 
     @property
     def sources(self) -> tuple[TensorRef, ...]:

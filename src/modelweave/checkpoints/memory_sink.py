@@ -1,0 +1,31 @@
+"""Results kept in memory, as one byte array a tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from .dtypes import DTYPES
+from .tensors import Bytes
+
+
+class MemorySink:
+    """Takes tensors into memory; `specs` are (name, shape, dtype tag)."""
+
+    def __init__(self, specs: Iterable[tuple[str, tuple[int, ...], str]]) -> None:
+        self.specs = {name: (shape, dtype) for name, shape, dtype in specs}
+        self.data: dict[str, Bytes] = {
+            name: np.zeros(math.prod(shape) * DTYPES[dtype].itemsize, np.uint8) for name, (shape, dtype) in self.specs.items()
+        }
+
+    def is_done(self, name: str) -> bool:
+        return False
+
+    def write(self, name: str, start: int, data: Bytes) -> None:
+        at = start * DTYPES[self.specs[name][1]].itemsize
+        self.data[name][at : at + len(data)] = data
+
+    def finish(self, name: str) -> None:
+        """Nothing is left to do."""

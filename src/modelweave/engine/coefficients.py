@@ -1,0 +1,131 @@
+"""Jobs of methods whose result stays in the span of the inputs: measure inner products, solve, sum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..recipes.plan import TensorPlan
+from ..weights.part import spec_of
+from .order_statistics import differences
+from .scheduler import Stages, Task
+from .workbench import Scratch, Workbench, options_of, spans
+
+Floats = NDArray[np.float64]
+
+
+def coefficient_job(bench: Workbench, plan: TensorPlan) -> Stages:
+    """One pass to measure where the part wants inner products, one to sum."""
+    assert plan.method is not None
+    part = plan.method.combine
+    options = options_of(part, plan.shared)
+    gram = spec_of(part).gram
+    axis: str = gram(options) if callable(gram) else gram
+    if axis in ("row", "column") and len(plan.shape) < 2:
+        axis = "tensor"
+    scale = float(plan.shared.get("scale", 1.0))
+    if axis in ("row", "column"):
+        yield from _lines_job(bench, plan, axis, scale)
+        return
+    measured: Floats | None = None
+    if axis == "tensor":
+        measured = _total((yield [_measuring(bench, plan, *p) for p in spans(plan.count)]))
+    coefficients = np.asarray(part(measured, plan.per_input, **options), np.float64)
+    yield [_summing(bench, plan, coefficients, scale, *p) for p in spans(plan.count)]
+
+
+def _total(results: list[Floats]) -> Floats:
+    total = results[0].copy()
+    for result in results[1:]:
+        total += result
+    return total
+
+
+def _measuring(bench: Workbench, plan: TensorPlan, start: int, stop: int) -> Task:
+    def task(own: Scratch) -> Floats:
+        out = np.zeros((len(plan.inputs), len(plan.inputs)))
+        for at, count in bench.chunks(start, stop):
+            bench.check(plan, bench.kernels.gram(bench.read(own, plan, at, count), out))
+        return out
+
+    return task
+
+
+def _summing(bench: Workbench, plan: TensorPlan, coefficients: Floats, scale: float, start: int, stop: int) -> Task:
+    def task(own: Scratch) -> None:
+        for at, count in bench.chunks(start, stop):
+            chunk = bench.read(own, plan, at, count)
+            bench.write(own, plan, at, count, lambda out, dtype: bench.kernels.sum(chunk, coefficients, out, dtype, scale=scale))
+
+    return task
+
+
+def _lines_job(bench: Workbench, plan: TensorPlan, axis: str, scale: float) -> Stages:
+    """One set of coefficients for each vector along the last axis ("row"), or along the first of a matrix ("column")."""
+    row = plan.shape[-1]
+    if axis == "row":
+        yield [_row_task(bench, plan, row, scale, *p) for p in spans(plan.count, row)]
+        return
+    assert plan.method is not None
+    width = plan.count // plan.shape[0]
+    parts = spans(plan.count, width)
+    measured = _total((yield [_column_gram(bench, plan, width, *p) for p in parts]))
+    options = options_of(plan.method.combine, plan.shared)
+    coefficients = np.asarray(plan.method.combine(measured, plan.per_input, **options), np.float64)
+    yield [_column_sum(bench, plan, coefficients, width, scale, *p) for p in parts]
+
+
+def _row_task(bench: Workbench, plan: TensorPlan, row: int, scale: float, start: int, stop: int) -> Task:
+    """Rows are whole in a chunk, so that measuring and summing need one read."""
+    assert plan.method is not None
+    part, options = plan.method.combine, options_of(plan.method.combine, plan.shared)
+    n = len(plan.inputs)
+
+    def task(own: Scratch) -> None:
+        for at, count in bench.chunks(start, stop, row):
+            chunk = bench.read(own, plan, at, count)
+            gram = np.zeros((count // row, n, n))
+            bench.check(plan, bench.kernels.gram(chunk, gram, row))
+            coefficients = np.ascontiguousarray(part(gram, plan.per_input, **options), np.float64)
+            bench.write(own, plan, at, count, lambda out, dtype: bench.kernels.sum(chunk, coefficients, out, dtype, scale=scale, row=row))
+
+    return task
+
+
+def _column_gram(bench: Workbench, plan: TensorPlan, width: int, start: int, stop: int) -> Task:
+    def task(own: Scratch) -> Floats:
+        total = np.zeros((width, len(plan.inputs), len(plan.inputs)))
+        for at, count in bench.chunks(start, stop, width):
+            values = differences(bench, bench.read(own, plan, at, count)).reshape(len(plan.inputs), -1, width).astype(np.float64)
+            for row in range(values.shape[1]):  # row by row: the same rounding for any chunk
+                total += np.einsum("iw,jw->wij", values[:, row], values[:, row])
+        return total
+
+    return task
+
+
+def _column_sum(bench: Workbench, plan: TensorPlan, coefficients: Floats, width: int, scale: float, start: int, stop: int) -> Task:
+    def task(own: Scratch) -> None:
+        for at, count in bench.chunks(start, stop, width):
+            chunk = bench.read(own, plan, at, count)
+            values = differences(bench, chunk).reshape(len(plan.inputs), -1, width)
+            mixed: Any = np.zeros(values.shape[1:], values.dtype)
+            for i in range(len(plan.inputs)):
+                mixed += coefficients[:, i].astype(values.dtype) * values[i]
+            write_direction(bench, plan, own, at, chunk, mixed.reshape(-1), scale)
+
+    return task
+
+
+def write_direction(bench: Workbench, plan: TensorPlan, own: Scratch, at: int, chunk: Any, direction: NDArray[Any], scale: float) -> None:
+    """Store base + scale * direction, or scale * direction where there is no base."""
+    dtype = "F64" if direction.dtype == np.float64 else "F32"
+    data = np.ascontiguousarray(direction).view(np.uint8)
+    pair = chunk._replace(data=[data], dtypes=[dtype], base=None)
+    factors = np.array([scale])
+    if chunk.base is not None:
+        pair = pair._replace(data=[chunk.base, data], dtypes=[chunk.base_dtype, dtype])
+        factors = np.array([1.0, scale])
+    bench.write(own, plan, at, chunk.count, lambda out, tag: bench.kernels.sum(pair, factors, out, tag))

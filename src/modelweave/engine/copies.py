@@ -1,0 +1,31 @@
+"""Jobs that copy one input, as it is or in another floating type."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..recipes.plan import TensorPlan
+from .kernels import CODES
+from .scheduler import Stages, Task
+from .workbench import KERNEL_OUTPUTS, Scratch, Workbench, spans
+
+
+def copy_job(bench: Workbench, plan: TensorPlan) -> Stages:
+    """Floating values are checked for NaN and infinity on the way; integers and the rest go byte by byte."""
+    yield [_copying(bench, plan, *p) for p in spans(plan.count)]
+
+
+def _copying(bench: Workbench, plan: TensorPlan, start: int, stop: int) -> Task:
+    source = plan.inputs[0]
+    verbatim = source.dtype not in CODES or (source.dtype == plan.dtype and plan.dtype not in KERNEL_OUTPUTS)
+
+    def task(own: Scratch) -> None:
+        for at, count in bench.chunks(start, stop):
+            chunk = bench.read(own, plan, at, count)
+            if verbatim:
+                bench.sink.write(plan.name, at, chunk.data[0])
+                bench.moved(len(chunk.data[0]))
+            else:
+                bench.write(own, plan, at, count, lambda out, dtype: bench.kernels.sum(chunk, np.ones(1), out, dtype))
+
+    return task

@@ -1,0 +1,88 @@
+"""Jobs of methods that are functions of tensors: torch, on any chunk, on whole rows, or on the whole matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..method import Method
+from ..recipes.plan import TensorPlan
+from ..weights.part import Context, Spec, spec_of
+from .coefficients import write_direction
+from .order_statistics import differences
+from .scheduler import Stages, Task
+from .workbench import Scratch, Workbench, options_of, spans
+
+
+def general_job(bench: Workbench, plan: TensorPlan) -> Stages:
+    """The part's rounds in order, each summed over the tensor, then the part itself."""
+    assert plan.method is not None
+    spec = spec_of(plan.method.combine)
+    row = plan.count if spec.sees == "matrix" else plan.shape[-1] if spec.sees == "row" and plan.shape else 1
+    parts = [(0, plan.count)] if spec.sees == "matrix" else spans(plan.count, row)
+    seen: tuple[NDArray[np.float64], ...] = ()
+    for measure in spec.rounds:
+        results = yield [_measuring(bench, plan, measure, seen, row, *p) for p in parts]
+        seen = (*seen, np.sum(results, axis=0))
+    yield [_writing(bench, plan, seen, row, *p) for p in parts]
+
+
+def _writing(bench: Workbench, plan: TensorPlan, seen: tuple[NDArray[np.float64], ...], row: int, start: int, stop: int) -> Task:
+    assert plan.method is not None
+    method: Method = plan.method
+    scale = float(plan.shared.get("scale", 1.0))
+
+    def task(own: Scratch) -> None:
+        for at, count in bench.chunks(start, stop, row):
+            chunk = bench.read(own, plan, at, count)
+            deltas, context = _tensors(bench, plan, chunk, row, seen)
+            for step in method.per_delta:
+                deltas = step(deltas, context, **_own(spec_of(step), plan.shared))
+            direction = method.combine(deltas, context, **options_of(method.combine, plan.shared))
+            for step in method.after:
+                direction = step(direction, context, **_own(spec_of(step), plan.shared))
+            values = direction.detach().to("cpu").contiguous().numpy().reshape(-1)
+            write_direction(bench, plan, own, at, chunk, values, scale)
+
+    return task
+
+
+def _measuring(bench: Workbench, plan: TensorPlan, measure: Any, seen: tuple[NDArray[np.float64], ...], row: int, start: int, stop: int) -> Task:
+    assert plan.method is not None
+    options = options_of(plan.method.combine, plan.shared)
+
+    def task(own: Scratch) -> NDArray[np.float64]:
+        total: Any = 0
+        for at, count in bench.chunks(start, stop, row):
+            deltas, context = _tensors(bench, plan, bench.read(own, plan, at, count), row, seen)
+            total = total + measure(deltas, context, seen, **options)
+        return np.asarray(total, np.float64)
+
+    return task
+
+
+def _own(spec: Spec, options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in spec.options if name in options}
+
+
+def _tensors(bench: Workbench, plan: TensorPlan, chunk: Any, row: int, seen: tuple[NDArray[np.float64], ...]) -> tuple[Any, Context]:
+    """The members' differences (members, ...) on the device, in float32 or wider, and the context with the base's values."""
+    import torch
+
+    shape = plan.shape if row == plan.count and len(plan.shape) != 1 else (-1, row) if row > 1 else (-1,)
+    values = differences(bench, chunk)
+    bench.check(plan, 0 if np.isfinite(values).all() else _culprits(values))
+    deltas = torch.from_numpy(values).reshape(len(plan.inputs), *shape).to(bench.device)
+    base = None
+    if chunk.base is not None:
+        alone = chunk._replace(data=[chunk.base], dtypes=[chunk.base_dtype], base=None)
+        base = torch.from_numpy(differences(bench, alone)[0].astype(values.dtype, copy=False)).reshape(shape).to(bench.device)
+    context = Context(plan.name, plan.shape, plan.per_input, plan.layer, plan.layers, base, seen, bench.seed)
+    return deltas, context
+
+
+def _culprits(values: NDArray[Any]) -> int:
+    return sum(1 << i for i, row in enumerate(values) if not np.isfinite(row).all())

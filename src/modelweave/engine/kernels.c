@@ -1,0 +1,161 @@
+/* The inner loops of modelweave: decode, measure, select, vote, sum, encode, one cache-sized block at a time.
+ *
+ * Plain C called through ctypes, without the interpreter's lock. kernels.py describes each function and is the only caller;
+ * torch_kernels.py computes the same with torch, for other devices and as the reference in the tests. */
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define CLONES
+#endif
+
+enum { BLOCK = 2048 };
+enum { T_F64, T_F32, T_F16, T_BF16, T_F8_E4M3, T_F8_E5M2 };
+enum { KEEP_ALL, KEEP_WINDOW, KEEP_CHANCE, KEEP_BITS };
+static const long SIZE[] = {8, 4, 2, 2, 1, 1};
+static float e4m3[256], e5m2[256];
+
+typedef struct {
+    const void *base;
+    int64_t base_dtype;
+    int64_t n;
+    const void **data;
+    const int64_t *dtype;
+} Inputs;
+
+typedef struct {
+    int64_t input;
+    uint64_t lo, width;
+    int64_t shift;
+} Query;
+
+typedef struct {
+    int64_t kind;
+    uint64_t lo, hi, lo_value, hi_value;
+    int64_t lo_quota, hi_quota;
+    uint32_t key0, key1, below, unused;
+    const uint8_t *bits;
+    uint64_t bits_from;
+    double factor, voice, weight;
+} Selection;
+
+typedef struct {
+    int64_t elect, divide, add_base;
+    double zero_sign, floor, divisor, scale;
+} Election;
+
+static inline float float_of_bits(uint32_t u) {
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+
+static inline uint32_t bits_of_float(float f) {
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    return u;
+}
+
+static inline uint64_t bits_of_double(double f) {
+    uint64_t u;
+    memcpy(&u, &f, 8);
+    return u;
+}
+
+/* Exact for every half, subnormals included: shift the exponent into place and scale by 2^112. */
+static inline float float_of_half(uint16_t h) {
+    uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13;
+    float scaled = float_of_bits(magnitude) * 0x1p112f;
+    uint32_t u = magnitude >= 0x0f800000u ? magnitude | 0x7f800000u : bits_of_float(scaled);
+    return float_of_bits(u | (uint32_t)(h & 0x8000) << 16);
+}
+
+/* Round to nearest, ties to even. */
+static inline uint16_t half_of_float(float f) {
+    uint32_t u = bits_of_float(f), sign = u >> 16 & 0x8000u, a = u & 0x7fffffffu;
+    uint32_t normal = (a - (112u << 23) + 0xfffu + (a >> 13 & 1)) >> 13;
+    uint32_t tiny = bits_of_float(float_of_bits(a) + 0.5f) - bits_of_float(0.5f);
+    uint32_t h = a < 0x38800000u ? tiny : normal;
+    h = a >= 0x477ff000u ? 0x7c00u : h;
+    h = a > 0x7f800000u ? 0x7e00u : h;
+    return (uint16_t)(h | sign);
+}
+
+static inline uint16_t bfloat_of_float(float f) {
+    uint32_t u = bits_of_float(f);
+    uint32_t rounded = (u + 0x7fffu + (u >> 16 & 1)) >> 16;
+    return (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u : rounded);
+}
+
+/* Counter-based randomness: an avalanche of (place, key), the same for any order of work. */
+static inline uint32_t mix(uint32_t x) {
+    x ^= x >> 16;
+    x *= 0x7feb352du;
+    x ^= x >> 15;
+    x *= 0x846ca68bu;
+    x ^= x >> 16;
+    return x;
+}
+
+static inline uint32_t draw(uint32_t place, uint32_t key0, uint32_t key1) { return mix(mix(place ^ key0) + key1) >> 8; }
+
+/* draw() < chance_below(p) has probability p, to 2^-24. */
+static inline uint32_t chance_below(double p) { return p <= 0 ? 0 : p >= 1 ? 1u << 24 : (uint32_t)(p * 16777216.0 + 0.5); }
+
+static void pack_bits(const uint8_t *keep, long n, uint8_t *bits, uint64_t from) {
+    long k = 0;
+    if ((from & 7) == 0)
+        for (; k + 8 <= n; k += 8) { /* eight 0/1 bytes gathered into the top byte of a product */
+            uint64_t eight;
+            memcpy(&eight, keep + k, 8);
+            bits[(from + (uint64_t)k) >> 3] = (uint8_t)(eight * 0x0102040810204080ull >> 56);
+        }
+    for (; k < n; k++) {
+        uint64_t p = from + (uint64_t)k;
+        bits[p >> 3] = (uint8_t)(bits[p >> 3] | keep[k] << (p & 7));
+    }
+}
+
+static float small_float(int byte, int exponent_bits, int mantissa_bits, int ieee) {
+    int bias = (1 << (exponent_bits - 1)) - 1, e = byte >> mantissa_bits & ((1 << exponent_bits) - 1), m = byte & ((1 << mantissa_bits) - 1);
+    float sign = byte & 0x80 ? -1.0f : 1.0f;
+    if (ieee && e == (1 << exponent_bits) - 1) return m ? NAN : sign * INFINITY;
+    if (!ieee && (byte & 0x7f) == 0x7f) return NAN;
+    if (e == 0) return sign * ldexpf((float)m, 1 - bias - mantissa_bits);
+    return sign * ldexpf((float)(m + (1 << mantissa_bits)), e - bias - mantissa_bits);
+}
+
+void mw_prepare(void) {
+    for (int byte = 0; byte < 256; byte++) {
+        e4m3[byte] = small_float(byte, 4, 3, 0);
+        e5m2[byte] = small_float(byte, 5, 2, 1);
+    }
+}
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define NAME(f) JOIN(f, SUFFIX)
+
+#define REAL float
+#define UINT uint32_t
+#define ABS_MASK 0x7fffffffu
+#define INF_BITS 0x7f800000u
+#define SUFFIX _f
+#include "kernels_real.h"
+#undef REAL
+#undef UINT
+#undef ABS_MASK
+#undef INF_BITS
+#undef SUFFIX
+
+#define REAL double
+#define UINT uint64_t
+#define ABS_MASK 0x7fffffffffffffffull
+#define INF_BITS 0x7ff0000000000000ull
+#define SUFFIX _d
+#include "kernels_real.h"

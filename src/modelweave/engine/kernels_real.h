@@ -1,0 +1,432 @@
+/* The kernels for one working type. Included twice by kernels.c: REAL float with UINT uint32_t, and REAL double with uint64_t.
+ * Every element is computed by the same operations in the same order whatever the chunk, the thread or the processor,
+ * so results are the same to the last bit; sums are accumulated in double over fixed lanes and blocks. */
+
+static inline UINT NAME(magnitude)(REAL x) {
+    UINT u;
+    memcpy(&u, &x, sizeof u);
+    return u & ABS_MASK;
+}
+
+/* n elements from storage to the working type. Returns 1 when one of them is NaN or infinite. */
+CLONES static int NAME(decode)(const void *restrict src, int dtype, long n, REAL *restrict out) {
+    int bad = 0;
+    switch (dtype) {
+    case T_F64: {
+        const double *p = src;
+        for (long k = 0; k < n; k++) out[k] = (REAL)p[k];
+        break;
+    }
+    case T_F32: {
+        const float *p = src;
+        for (long k = 0; k < n; k++) out[k] = (REAL)p[k];
+        break;
+    }
+    case T_BF16: {
+        const uint16_t *p = src;
+        for (long k = 0; k < n; k++) out[k] = (REAL)float_of_bits((uint32_t)p[k] << 16);
+        break;
+    }
+    case T_F16: {
+        const uint16_t *p = src;
+        for (long k = 0; k < n; k++) out[k] = (REAL)float_of_half(p[k]);
+        break;
+    }
+    default: {
+        const uint8_t *p = src;
+        const float *table = dtype == T_F8_E4M3 ? e4m3 : e5m2;
+        for (long k = 0; k < n; k++) out[k] = (REAL)table[p[k]];
+    }
+    }
+    for (long k = 0; k < n; k++) bad |= NAME(magnitude)(out[k]) >= INF_BITS;
+    return bad;
+}
+
+CLONES static int NAME(encode)(const REAL *restrict src, int dtype, long n, void *restrict out) {
+    int bad = 0;
+    switch (dtype) {
+    case T_F64: {
+        double *p = out;
+        for (long k = 0; k < n; k++) p[k] = (double)src[k];
+        for (long k = 0; k < n; k++) bad |= (bits_of_double(p[k]) & 0x7fffffffffffffffull) >= 0x7ff0000000000000ull;
+        break;
+    }
+    case T_F32: {
+        float *p = out;
+        for (long k = 0; k < n; k++) p[k] = (float)src[k];
+        for (long k = 0; k < n; k++) bad |= (bits_of_float(p[k]) & 0x7fffffffu) >= 0x7f800000u;
+        break;
+    }
+    case T_BF16: {
+        uint16_t *p = out;
+        for (long k = 0; k < n; k++) p[k] = bfloat_of_float((float)src[k]);
+        for (long k = 0; k < n; k++) bad |= (p[k] & 0x7fff) >= 0x7f80;
+        break;
+    }
+    default: {
+        uint16_t *p = out;
+        for (long k = 0; k < n; k++) p[k] = half_of_float((float)src[k]);
+        for (long k = 0; k < n; k++) bad |= (p[k] & 0x7fff) >= 0x7c00;
+    }
+    }
+    return bad;
+}
+
+/* Decode one block of every input, as differences from the base when there is one. */
+CLONES static uint64_t NAME(load)(const Inputs *in, long at, long n, REAL *b, REAL *x) {
+    uint64_t bad = 0;
+    if (in->base) bad |= (uint64_t)NAME(decode)((const char *)in->base + at * SIZE[in->base_dtype], in->base_dtype, n, b) << 63;
+    for (int i = 0; i < in->n; i++) {
+        REAL *restrict d = x + (long)i * BLOCK;
+        bad |= (uint64_t)NAME(decode)((const char *)in->data[i] + at * SIZE[in->dtype[i]], in->dtype[i], n, d) << i;
+        if (in->base)
+            for (long k = 0; k < n; k++) d[k] -= b[k];
+    }
+    return bad;
+}
+
+CLONES static double NAME(dot)(const REAL *restrict x, const REAL *restrict y, long n) {
+    double lane[16] = {0};
+    long k = 0;
+    for (; k + 16 <= n; k += 16)
+        for (int l = 0; l < 16; l++) lane[l] += (double)x[k + l] * (double)y[k + l];
+    for (; k < n; k++) lane[k & 15] += (double)x[k] * (double)y[k];
+    double sum = 0;
+    for (int l = 0; l < 16; l++) sum += lane[l];
+    return sum;
+}
+
+CLONES static double NAME(norm1)(const REAL *restrict x, long n) {
+    double lane[16] = {0};
+    long k = 0;
+    for (; k + 16 <= n; k += 16)
+        for (int l = 0; l < 16; l++) lane[l] += x[k + l] < 0 ? -(double)x[k + l] : (double)x[k + l];
+    for (; k < n; k++) lane[k & 15] += x[k] < 0 ? -(double)x[k] : (double)x[k];
+    double sum = 0;
+    for (int l = 0; l < 16; l++) sum += lane[l];
+    return sum;
+}
+
+/* Inner products of the inputs (minus the base): added to out, or one n x n matrix written for each `row` elements. */
+CLONES uint64_t NAME(mw_gram)(const Inputs *in, long count, long row, double *out) {
+    REAL *b = malloc((in->n + 1) * BLOCK * sizeof(REAL)), *x = b + BLOCK;
+    uint64_t bad = 0;
+    int n = in->n;
+    int rows = row > 0;
+    if (!rows) row = count;
+    for (long r = 0; r * row < count; r++, out += n * n) {
+        for (int i = 0; rows && i < n * n; i++) out[i] = 0;
+        for (long at = 0; at < row; at += BLOCK) {
+            long len = row - at < BLOCK ? row - at : BLOCK;
+            bad |= NAME(load)(in, r * row + at, len, b, x);
+            for (int i = 0; i < n; i++)
+                for (int j = i; j < n; j++) out[i * n + j] += NAME(dot)(x + (long)i * BLOCK, x + (long)j * BLOCK, len);
+        }
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < i; j++) out[i * n + j] = out[j * n + i];
+    }
+    free(b);
+    return bad;
+}
+
+CLONES static void NAME(add_scaled)(REAL *restrict sum, const REAL *restrict x, REAL c, long n, int first) {
+    if (first)
+        for (long k = 0; k < n; k++) sum[k] = c * x[k];
+    else
+        for (long k = 0; k < n; k++) sum[k] += c * x[k];
+}
+
+CLONES static void NAME(finish)(REAL *restrict sum, const REAL *restrict b, REAL scale, long n) {
+    if (scale != 1)
+        for (long k = 0; k < n; k++) sum[k] *= scale;
+    if (b)
+        for (long k = 0; k < n; k++) sum[k] += b[k];
+}
+
+/* out = [base +] scale * sum_i coef_i * (input_i [- base]); one set of n coefficients for each `row` elements. */
+CLONES uint64_t NAME(mw_sum)(const Inputs *in, long count, long row, const double *coef, double scale, int add_base, void *out, int out_dtype) {
+    REAL *b = malloc((in->n + 2) * BLOCK * sizeof(REAL)), *sum = b + BLOCK, *x = sum + BLOCK;
+    uint64_t bad = 0;
+    for (long r = 0; r * row < count; r++, coef += in->n)
+        for (long at = 0; at < row; at += BLOCK) {
+            long len = row - at < BLOCK ? row - at : BLOCK, place = r * row + at;
+            bad |= NAME(load)(in, place, len, b, x);
+            for (int i = 0; i < in->n; i++) NAME(add_scaled)(sum, x + (long)i * BLOCK, (REAL)coef[i], len, i == 0);
+            NAME(finish)(sum, in->base && add_base ? b : NULL, (REAL)scale, len);
+            bad |= (uint64_t)NAME(encode)(sum, out_dtype, len, (char *)out + place * SIZE[out_dtype]) << 62;
+        }
+    free(b);
+    return bad;
+}
+
+/* Population variance of the n values at each place. */
+CLONES static void NAME(variance)(const REAL *restrict x, int n, long len, REAL *restrict mean, REAL *restrict out) {
+    for (long k = 0; k < len; k++) mean[k] = x[k];
+    for (int i = 1; i < n; i++)
+        for (long k = 0; k < len; k++) mean[k] += x[(long)i * BLOCK + k];
+    for (long k = 0; k < len; k++) mean[k] /= (REAL)n, out[k] = 0;
+    for (int i = 0; i < n; i++)
+        for (long k = 0; k < len; k++) {
+            REAL d = x[(long)i * BLOCK + k] - mean[k];
+            out[k] += d * d;
+        }
+    for (long k = 0; k < len; k++) out[k] /= (REAL)n;
+}
+
+CLONES static long NAME(pick)(const REAL *restrict x, long n, UINT lo, UINT width, UINT *restrict picked, uint64_t *restrict outside) {
+    uint64_t below = 0;
+    long m = 0;
+    for (long k = 0; k < n; k++) below += NAME(magnitude)(x[k]) < lo;
+    for (long k = 0; k < n; k++) {
+        UINT u = NAME(magnitude)(x[k]) - lo;
+        picked[m] = u;
+        m += u < width;
+    }
+    outside[0] += below;
+    outside[1] += (uint64_t)(n - m) - below;
+    return m;
+}
+
+/* For each query: how many magnitudes lie below lo, in each of `bins` bins of 2^shift bit patterns from lo on, and above;
+ * and the smallest and largest pattern in each bin. A query's input n stands for the variance over all inputs. */
+CLONES uint64_t NAME(mw_histogram)(const Inputs *in, long count, Query *queries, int n_queries, int bins, uint64_t *outside, uint32_t *counts,
+                            uint64_t *least, uint64_t *most) {
+    REAL *b = malloc((in->n + 3) * BLOCK * sizeof(REAL)), *mean = b + BLOCK, *var = mean + BLOCK, *x = var + BLOCK;
+    UINT *picked = malloc((BLOCK + 1) * sizeof(UINT));
+    uint64_t bad = 0;
+    int spread = 0;
+    for (int q = 0; q < n_queries; q++) spread |= queries[q].input == in->n;
+    for (long at = 0; at < count; at += BLOCK) {
+        long len = count - at < BLOCK ? count - at : BLOCK;
+        bad |= NAME(load)(in, at, len, b, x);
+        if (spread) NAME(variance)(x, in->n, len, mean, var);
+        for (int q = 0; q < n_queries; q++) {
+            Query *query = &queries[q];
+            uint32_t *c = counts + (long)q * bins;
+            uint64_t *lo = least + (long)q * bins, *hi = most + (long)q * bins;
+            const REAL *values = query->input == in->n ? var : x + (long)query->input * BLOCK;
+            long m = NAME(pick)(values, len, (UINT)query->lo, (UINT)query->width, picked, outside + 2 * q);
+            for (long k = 0; k < m; k++) {
+                UINT u = picked[k];
+                long j = (long)(u >> query->shift);
+                c[j]++;
+                if (u < lo[j]) lo[j] = u;
+                if (u + 1 > hi[j]) hi[j] = u + 1;
+            }
+        }
+    }
+    free(picked);
+    free(b);
+    return bad;
+}
+
+/* Zero what the selection leaves out. `place` is the flat index of x[0] in the tensor. */
+CLONES static void NAME(keep_window)(REAL *restrict x, long n, UINT lo, UINT width) {
+    for (long k = 0; k < n; k++) {
+        UINT u = NAME(magnitude)(x[k]) - lo;
+        x[k] = u < width ? x[k] : 0;
+    }
+}
+
+CLONES static void NAME(keep_chance)(REAL *restrict x, long n, uint32_t place, uint32_t key0, uint32_t key1, uint32_t below) {
+    for (long k = 0; k < n; k++) x[k] = draw(place + (uint32_t)k, key0, key1) < below ? x[k] : 0;
+}
+
+CLONES static void NAME(keep_bits)(REAL *restrict x, long n, const uint8_t *restrict bits, uint64_t from) {
+    long k = 0;
+    if ((from & 7) == 0)
+        for (bits += from >> 3, from = 0; k + 8 <= n; k += 8)
+            for (int l = 0; l < 8; l++) x[k + l] *= (REAL)(bits[k >> 3] >> l & 1);
+    for (; k < n; k++) x[k] *= (REAL)(bits[(from + (uint64_t)k) >> 3] >> ((from + (uint64_t)k) & 7) & 1);
+}
+
+/* Equal magnitudes at an edge of the window: the first `quota` of them, by place, count as larger. */
+static void NAME(keep_edges)(REAL *restrict x, long n, Selection *s) {
+    for (long k = 0; k < n; k++) {
+        uint64_t u = NAME(magnitude)(x[k]);
+        int keep = u >= s->lo && u < s->hi;
+        if (u == s->lo_value && s->lo_quota > 0) keep = 1, s->lo_quota--;
+        if (u == s->hi_value && s->hi_quota > 0) keep = 0, s->hi_quota--;
+        if (!keep) x[k] = 0;
+    }
+}
+
+static void NAME(select)(REAL *x, long n, uint64_t place, Selection *s) {
+    switch (s->kind) {
+    case KEEP_WINDOW:
+        if (s->lo_quota > 0 || s->hi_quota > 0) NAME(keep_edges)(x, n, s);
+        else NAME(keep_window)(x, n, (UINT)s->lo, (UINT)(s->hi > s->lo ? s->hi - s->lo : 0));
+        break;
+    case KEEP_CHANCE: {
+        /* 32-bit counters: the high half of the place goes into the key */
+        for (long k = 0; k < n;) {
+            uint64_t p = place + (uint64_t)k;
+            long room = (long)(0x100000000ull - (p & 0xffffffffull)), len = n - k < room ? n - k : room;
+            NAME(keep_chance)(x + k, len, (uint32_t)p, s->key0, s->key1 ^ mix((uint32_t)(p >> 32)), s->below);
+            k += len;
+        }
+        break;
+    }
+    case KEEP_BITS: NAME(keep_bits)(x, n, s->bits, place - s->bits_from); break;
+    }
+}
+
+/* Per input: sum of magnitudes, sum of selected magnitudes, sum of selected squares. */
+CLONES uint64_t NAME(mw_selected_sums)(const Inputs *in, long count, uint64_t place, Selection *selections, Selection *shared, double *out) {
+    REAL *b = malloc((in->n + 3) * BLOCK * sizeof(REAL)), *mean = b + BLOCK, *var = mean + BLOCK, *x = var + BLOCK;
+    uint64_t bad = 0;
+    for (long at = 0; at < count; at += BLOCK) {
+        long len = count - at < BLOCK ? count - at : BLOCK;
+        bad |= NAME(load)(in, at, len, b, x);
+        if (shared) NAME(variance)(x, in->n, len, mean, var), NAME(select)(var, len, place + (uint64_t)at, shared);
+        for (int i = 0; i < in->n; i++) {
+            REAL *d = x + (long)i * BLOCK;
+            double *o = out + 3 * i;
+            o[0] += NAME(norm1)(d, len);
+            if (shared)
+                for (long k = 0; k < len; k++) d[k] = var[k] != 0 ? d[k] : 0;
+            NAME(select)(d, len, place + (uint64_t)at, &selections[i]);
+            o[1] += NAME(norm1)(d, len);
+            o[2] += NAME(dot)(d, d, len);
+        }
+    }
+    free(b);
+    return bad;
+}
+
+CLONES static void NAME(ballot)(REAL *restrict d, REAL *restrict votes, REAL factor, REAL voice, long n, int first) {
+    if (factor != 1)
+        for (long k = 0; k < n; k++) d[k] *= factor;
+    if (first)
+        for (long k = 0; k < n; k++) votes[k] = voice * d[k];
+    else
+        for (long k = 0; k < n; k++) votes[k] += voice * d[k];
+}
+
+/* Sums of votes become signs. Comparisons as numbers, not branches: the loops then run on whole vectors. */
+CLONES static void NAME(elect)(REAL *restrict votes, REAL zero_sign, long n) {
+    for (long k = 0; k < n; k++) {
+        REAL up = votes[k] > 0, down = votes[k] < 0;
+        votes[k] = up - down + (1 - up - down) * zero_sign;
+    }
+}
+
+CLONES static void NAME(count_agreeing)(const REAL *restrict d, const REAL *restrict elected, REAL voice, REAL weight, long n,
+                                        REAL *restrict mix, REAL *restrict share) {
+    for (long k = 0; k < n; k++) {
+        REAL agrees = voice * d[k] * elected[k] > 0;
+        mix[k] += agrees * (weight * d[k]);
+        share[k] += agrees * weight;
+    }
+}
+
+CLONES static void NAME(divide)(REAL *restrict mix, const REAL *restrict share, REAL floor, long n) {
+    for (long k = 0; k < n; k++) {
+        REAL none = share[k] == 0, by = share[k] < floor ? floor : share[k];
+        mix[k] /= by + none * (1 - by);
+    }
+}
+
+/* out = [base +] scale * mix, the mix being the weighted sum of selected differences, of all or of those that agree with the
+ * elected sign; divided as `election` says. */
+CLONES uint64_t NAME(mw_vote)(const Inputs *in, long count, uint64_t place, Selection *selections, Selection *shared, const Election *e,
+                       void *out, int out_dtype) {
+    REAL *b = malloc((in->n + 6) * BLOCK * sizeof(REAL));
+    REAL *mean = b + BLOCK, *var = mean + BLOCK, *votes = var + BLOCK, *mix = votes + BLOCK, *share = mix + BLOCK, *x = share + BLOCK;
+    uint64_t bad = 0;
+    for (long at = 0; at < count; at += BLOCK) {
+        long len = count - at < BLOCK ? count - at : BLOCK;
+        bad |= NAME(load)(in, at, len, b, x);
+        if (shared) NAME(variance)(x, in->n, len, mean, var), NAME(select)(var, len, place + (uint64_t)at, shared);
+        for (int i = 0; i < in->n; i++) {
+            REAL *d = x + (long)i * BLOCK;
+            if (shared)
+                for (long k = 0; k < len; k++) d[k] = var[k] != 0 ? d[k] : 0;
+            NAME(select)(d, len, place + (uint64_t)at, &selections[i]);
+            NAME(ballot)(d, votes, (REAL)selections[i].factor, (REAL)(e->elect ? selections[i].voice : selections[i].weight), len, i == 0);
+        }
+        REAL *result = votes;
+        if (e->elect) {
+            result = mix;
+            for (long k = 0; k < len; k++) mix[k] = 0, share[k] = 0;
+            NAME(elect)(votes, (REAL)e->zero_sign, len);
+            for (int i = 0; i < in->n; i++)
+                NAME(count_agreeing)(x + (long)i * BLOCK, votes, (REAL)selections[i].voice, (REAL)selections[i].weight, len, mix, share);
+            if (e->divide) NAME(divide)(mix, share, (REAL)e->floor, len);
+        } else if (e->divide) {
+            for (long k = 0; k < len; k++) votes[k] /= (REAL)e->divisor;
+        }
+        NAME(finish)(result, e->add_base ? b : NULL, (REAL)e->scale, len);
+        bad |= (uint64_t)NAME(encode)(result, out_dtype, len, (char *)out + at * SIZE[out_dtype]) << 62;
+    }
+    free(b);
+    return bad;
+}
+
+/* Magnitudes rounded to bfloat16, as 15-bit keys in the order of size. */
+CLONES static void NAME(rank_keys)(const REAL *restrict x, long n, uint16_t *restrict key, uint32_t *top) {
+    uint16_t most = 0;
+    for (long k = 0; k < n; k++) key[k] = bfloat_of_float((float)x[k]) & 0x7fff;
+    for (long k = 0; k < n; k++) most = key[k] > most ? key[k] : most;
+    *top = most;
+}
+
+CLONES static void NAME(draw_row)(REAL *restrict x, long n, const uint16_t *restrict key, const uint32_t *restrict below, uint64_t place,
+                                  uint32_t key0, uint32_t key1, uint8_t *bits, uint64_t from, double *out) {
+    uint8_t keep[BLOCK];
+    for (long at = 0; at < n; at += BLOCK) {
+        long len = n - at < BLOCK ? n - at : BLOCK;
+        uint64_t p = place + (uint64_t)at;
+        if ((p & 0xffffffffull) + (uint64_t)len <= 0x100000000ull) {
+            uint32_t p0 = (uint32_t)p, high = key1 ^ mix((uint32_t)(p >> 32));
+            for (long k = 0; k < len; k++) keep[k] = draw(p0 + (uint32_t)k, key0, high) < below[key[at + k]];
+        } else
+            for (long k = 0; k < len; k++)
+                keep[k] = draw((uint32_t)(p + (uint64_t)k), key0, key1 ^ mix((uint32_t)((p + (uint64_t)k) >> 32))) < below[key[at + k]];
+        out[0] += NAME(norm1)(x + at, len);
+        for (long k = 0; k < len; k++) x[at + k] *= (REAL)keep[k];
+        out[1] += NAME(norm1)(x + at, len);
+        pack_bits(keep, len, bits, from + (uint64_t)at);
+    }
+}
+
+/* For each row: draw which elements stay, with a chance that grows linearly with the rank of the magnitude from low to high;
+ * equal magnitudes share the mean of their ranks. Magnitudes are compared as bfloat16, and those under 2^-16 of the row's
+ * largest count as equal. Sets bits, adds the sums of all and of the kept magnitudes to out. */
+CLONES uint64_t NAME(mw_rank_chance)(const Inputs *in, int input, long count, long row, uint64_t place, uint32_t key0, uint32_t key1, double low,
+                              double high, uint8_t *bits, uint64_t bits_from, double *out) {
+    enum { BUCKETS = 2048 };
+    REAL *b = malloc(2 * (size_t)BLOCK * sizeof(REAL) + (size_t)row * sizeof(REAL)), *x = b + BLOCK;
+    uint16_t *rank_key = malloc((size_t)row * sizeof(uint16_t));
+    uint32_t *histogram = malloc(4 * BUCKETS * sizeof(uint32_t)), *below = malloc(BUCKETS * sizeof(uint32_t));
+    Inputs one = {in->base, in->base_dtype, 1, &in->data[input], &in->dtype[input]};
+    uint64_t bad = 0;
+    for (long r = 0; r * row < count; r++) {
+        uint32_t top = 0;
+        for (long at = 0; at < row; at += BLOCK) {
+            long len = row - at < BLOCK ? row - at : BLOCK;
+            bad |= NAME(load)(&one, r * row + at, len, b, x + at);
+        }
+        NAME(rank_keys)(x, row, rank_key, &top);
+        uint32_t floor_key = top > BUCKETS - 1 ? top - (BUCKETS - 1) : 0;
+        memset(histogram, 0, 4 * BUCKETS * sizeof(uint32_t));
+        for (long k = 0; k < row; k++) rank_key[k] = rank_key[k] > floor_key ? (uint16_t)(rank_key[k] - floor_key) : 0;
+        long k = 0;
+        for (; k + 4 <= row; k += 4) /* four tables, so that equal neighbours do not wait for each other */
+            histogram[rank_key[k]]++, histogram[BUCKETS + rank_key[k + 1]]++, histogram[2 * BUCKETS + rank_key[k + 2]]++,
+                histogram[3 * BUCKETS + rank_key[k + 3]]++;
+        for (; k < row; k++) histogram[rank_key[k]]++;
+        double seen = 0, first = row > 1 ? low : 0.5 * (low + high), slope = row > 1 ? (high - low) / (double)(row - 1) : 0;
+        for (int j = 0; j < BUCKETS; j++) {
+            uint32_t here = histogram[j] + histogram[BUCKETS + j] + histogram[2 * BUCKETS + j] + histogram[3 * BUCKETS + j];
+            below[j] = here ? chance_below(first + slope * (seen + 0.5 * ((double)here - 1))) : 0;
+            seen += here;
+        }
+        NAME(draw_row)(x, row, rank_key, below, place + (uint64_t)(r * row), key0, key1, bits, place + (uint64_t)(r * row) - bits_from, out);
+    }
+    free(below);
+    free(histogram);
+    free(rank_key);
+    free(b);
+    return bad;
+}

@@ -1,0 +1,173 @@
+"""Run planned tensors into a sink: every byte in cache-sized chunks, on all cores, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..checkpoints.tensors import Sink
+from ..errors import ModelweaveError, ParameterError
+from ..recipes.plan import TensorPlan
+from ..weights.part import spec_of
+from .coefficients import coefficient_job
+from .copies import copy_job
+from .general import general_job
+from .kernels import BINS, BLOCK, CompiledKernels, Kernels, library_path
+from .scheduler import Job, Stages, run_jobs
+from .votes import vote_job
+from .workbench import CHUNK, SPAN, Scratch, Workbench, spans
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class TensorReport:
+    """What became of one output tensor."""
+
+    name: str
+    action: str
+    shape: tuple[int, ...]
+    dtype: str
+    inputs: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def run(
+    tensors: Sequence[TensorPlan],
+    sink: Sink,
+    *,
+    threads: int | None = None,
+    memory: int = 1 << 30,
+    device: str = "cpu",
+    seed: int = 0,
+    allow_nonfinite: bool = False,
+    progress: Progress | None = None,
+) -> list[TensorReport]:
+    """Compute every tensor that the sink does not have yet and hand it over.
+
+    threads: workers, the number of cores by default. memory: bytes for buffers and statistics; a method that needs whole matrices
+    takes them one at a time where two do not fit. device: `cpu`, or a torch device. progress(done, total) in bytes read and written.
+    Results do not depend on threads, memory or chunks. Raises the first error of any worker.
+    """
+    threads = threads or os.cpu_count() or 1
+    left = [plan for plan in tensors if not sink.is_done(plan.name)]
+    bench = Workbench(kernels(device), sink, seed, allow_nonfinite, _chunk(left, threads, memory), device, _meter(left, progress))
+    with _one_torch_thread(left, device):
+        run_jobs(_jobs(bench, left), threads, memory, Scratch)
+    return [_report(bench, plan) for plan in tensors]
+
+
+def kernels(device: str) -> Kernels:
+    """The compiled kernels on the CPU; torch's elsewhere, or where they were not built."""
+    path = library_path()
+    if device == "cpu" and path is not None and not os.environ.get("MODELWEAVE_TORCH_KERNELS"):
+        return CompiledKernels(path)
+    from .torch_kernels import TorchKernels
+
+    return TorchKernels(device)
+
+
+def stages_of(bench: Workbench, plan: TensorPlan) -> Stages:
+    """The kind of job that a tensor's method calls for."""
+    if plan.method is None:
+        return copy_job(bench, plan)
+    kind = spec_of(plan.method.combine).kind
+    return {"coefficients": coefficient_job, "mixing": vote_job, "tensors": general_job}[kind](bench, plan)
+
+
+def footprint(plan: TensorPlan) -> int:
+    """Bytes that a tensor's job holds beyond chunks: whole matrices, drawn bits, histograms."""
+    if plan.method is None:
+        return 0
+    members, width = len(plan.inputs), 8 if plan.wide else 4
+    spec = spec_of(plan.method.combine)
+    if spec.kind == "tensors" and spec.sees == "matrix":
+        return plan.count * width * (2 * members + 3)
+    if spec.kind == "mixing" and plan.method.per_delta:
+        return members * (plan.count // 8 + 2 * 20 * BINS * len(spans(plan.count)))
+    return 0
+
+
+def _jobs(bench: Workbench, tensors: Sequence[TensorPlan]) -> Iterator[Job]:
+    for plan in tensors:
+        yield Job(_finished(bench, plan), footprint(plan))
+
+
+def _finished(bench: Workbench, plan: TensorPlan) -> Stages:
+    if plan.count:
+        try:
+            yield from stages_of(bench, plan)
+        except ParameterError as error:
+            raise ParameterError(f"{plan.name}: {error}") from error
+    bench.sink.finish(plan.name)
+
+
+def _chunk(tensors: Sequence[TensorPlan], threads: int, memory: int) -> int:
+    """Elements of a read, so that all threads' buffers take at most half of the memory."""
+    widest = max((sum(max(r.nbytes // max(r.count, 1), 1) for r in p.sources) + 8 for p in tensors), default=8)
+    fitting = memory // 2 // threads // widest // BLOCK * BLOCK
+    if fitting < BLOCK:
+        need = 2 * threads * widest * BLOCK
+        raise ParameterError(f"memory: at least {need} bytes are needed for {threads} threads, got {memory}; give more or use fewer threads")
+    chunk = CHUNK
+    while chunk > fitting:
+        chunk //= 2
+    assert SPAN % chunk == 0
+    return chunk
+
+
+def _meter(tensors: Sequence[TensorPlan], progress: Progress | None) -> Callable[[int], None]:
+    """Adds up bytes; a tensor's sources may be read more than once, so the total grows to what was seen."""
+    if progress is None:
+        return lambda size: None
+    total = sum(passes(plan) * sum(r.nbytes for r in plan.sources) + plan.count * 2 for plan in tensors)
+    done, lock = 0, threading.Lock()
+
+    def moved(size: int) -> None:
+        nonlocal done
+        with lock:
+            done += size
+            progress(done, max(total, done))
+
+    return moved
+
+
+def passes(plan: TensorPlan) -> int:
+    """How often a tensor's sources are read."""
+    if plan.method is None:
+        return 1
+    spec = spec_of(plan.method.combine)
+    extra = len(spec.rounds) + bool(spec.gram) + spec.energy + len(plan.method.per_delta)
+    return 1 + extra
+
+
+def _report(bench: Workbench, plan: TensorPlan) -> TensorReport:
+    action = plan.method.name if plan.method else "copied"
+    notes = ((plan.reason,) if plan.reason else ()) + tuple(bench.notes.get(plan.name, ()))
+    return TensorReport(plan.name, action, plan.shape, plan.dtype, plan.labels, notes)
+
+
+class _one_torch_thread:
+    """The engine's own threads are enough; torch's setting is put back afterwards."""
+
+    def __init__(self, tensors: Sequence[TensorPlan], device: str) -> None:
+        self.needed = device != "cpu" or any(p.method and spec_of(p.method.combine).kind == "tensors" for p in tensors)
+
+    def __enter__(self) -> None:
+        if self.needed:
+            import torch
+
+            self.before = torch.get_num_threads()
+            torch.set_num_threads(1)
+
+    def __exit__(self, *_: Any) -> None:
+        if self.needed:
+            import torch
+
+            torch.set_num_threads(self.before)
+
+
+__all__ = ["ModelweaveError", "Progress", "TensorReport", "footprint", "kernels", "passes", "run", "stages_of"]

@@ -1,0 +1,239 @@
+"""The kernels in torch: for other devices, for machines without the compiled library, and as the reference of the tests.
+
+Element by element the same arithmetic in the same order as kernels.c.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..checkpoints.dtypes import DTYPES
+from ..checkpoints.tensors import Bytes
+from .kernels import (
+    BASE_BIT,
+    BINS,
+    BLOCK,
+    KEEP_BITS,
+    KEEP_CHANCE,
+    KEEP_WINDOW,
+    OUTPUT_BIT,
+    Chunk,
+    Floats,
+    Histogram,
+    Mixing,
+)
+
+_U32 = 0xFFFFFFFF
+_LARGEST = 2**63 - 1
+
+
+class TorchKernels:
+    """See kernels.Kernels."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def gram(self, chunk: Chunk, out: Floats, row: int = 0) -> int:
+        _, deltas, flags = self._load(chunk)
+        n = len(deltas)
+        if row:
+            lines = deltas.reshape(n, -1, row).double()
+            out[...] = torch.einsum("irk,jrk->rij", lines, lines).cpu().numpy()
+            return flags
+        for at in range(0, chunk.count, BLOCK):
+            block = deltas[:, at : at + BLOCK].double()
+            out += (block @ block.T).cpu().numpy()
+        return flags
+
+    def sum(
+        self, chunk: Chunk, coefficients: Floats, out: Bytes, dtype: str, *, scale: float = 1.0, add_base: bool = True, row: int = 0
+    ) -> int:
+        base, deltas, flags = self._load(chunk)
+        factors = torch.as_tensor(np.asarray(coefficients, np.float64)).to(deltas.dtype).to(self.device)
+        if row:
+            factors = factors.reshape(-1, len(deltas)).repeat_interleave(row, 0).T
+        else:
+            factors = factors.reshape(-1, 1)
+        total = factors[0] * deltas[0]
+        for i in range(1, len(deltas)):
+            total = total + factors[i] * deltas[i]
+        return flags | self._finish(total, base if add_base else None, scale, out, dtype)
+
+    def histogram(self, chunk: Chunk, queries: NDArray[Any], into: Histogram) -> int:
+        _, deltas, flags = self._load(chunk)
+        for q, query in enumerate(queries):
+            lo, width, shift = int(query["lo"]), int(query["width"]), int(query["shift"])
+            values = _variance(deltas) if query["input"] == len(deltas) else deltas[int(query["input"])]
+            place = _patterns(values) - lo
+            inside = place[(place >= 0) & (place < width)]
+            below = int((place < 0).sum())
+            into.outside[q] += np.array([below, len(place) - below - len(inside)], np.uint64)
+            bins = inside >> shift
+            into.counts[q] += torch.bincount(bins, minlength=BINS).cpu().numpy().astype(np.uint32)
+            least = torch.full((BINS,), 2**63 - 1, dtype=torch.int64, device=self.device).scatter_reduce(0, bins, inside, "amin")
+            most = torch.zeros(BINS, dtype=torch.int64, device=self.device).scatter_reduce(0, bins, inside + 1, "amax")
+            np.minimum(into.least[q], least.cpu().numpy().astype(np.uint64), out=into.least[q])
+            np.maximum(into.most[q], most.cpu().numpy().astype(np.uint64), out=into.most[q])
+        return flags
+
+    def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats) -> int:
+        _, deltas, flags = self._load(chunk)
+        chosen = self._select_all(deltas, selections, shared, chunk.start)
+        for at in range(0, chunk.count, BLOCK):
+            block, kept = deltas[:, at : at + BLOCK].double(), chosen[:, at : at + BLOCK].double()
+            out += torch.stack([block.abs().sum(1), kept.abs().sum(1), (kept * kept).sum(1)], 1).cpu().numpy()
+        return flags
+
+    def vote(
+        self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Bytes, dtype: str
+    ) -> int:
+        base, deltas, flags = self._load(chunk)
+        chosen = self._select_all(deltas, selections, shared, chunk.start)
+        chosen = chosen * deltas.new_tensor(selections["factor"]).reshape(-1, 1)
+        weights = deltas.new_tensor(selections["weight"])
+        voices = deltas.new_tensor(selections["voice"]) if mixing.elect else weights
+        votes = voices[0] * chosen[0]
+        for i in range(1, len(chosen)):
+            votes = votes + voices[i] * chosen[i]
+        if not mixing.elect:
+            mix = votes / deltas.new_tensor(mixing.divisor) if mixing.divide else votes
+            return flags | self._finish(mix, base if mixing.add_base else None, mixing.scale, out, dtype)
+        elected = torch.where(votes > 0, 1.0, torch.where(votes < 0, -1.0, mixing.zero_sign)).to(deltas.dtype)
+        mix, share = torch.zeros_like(votes), torch.zeros_like(votes)
+        for i, values in enumerate(chosen):
+            agrees = (voices[i] * values * elected > 0).to(deltas.dtype)
+            mix = mix + agrees * (weights[i] * values)
+            share = share + agrees * weights[i]
+        if mixing.divide:
+            mix = mix / torch.where(share == 0, 1.0, share.clamp(min=mixing.floor)).to(deltas.dtype)
+        return flags | self._finish(mix, base if mixing.add_base else None, mixing.scale, out, dtype)
+
+    def rank_chance(
+        self, chunk: Chunk, member: int, row: int, keys: tuple[int, int], low: float, high: float, bits: Bytes, bits_from: int, out: Floats
+    ) -> int:
+        one = chunk._replace(data=[chunk.data[member]], dtypes=[chunk.dtypes[member]])
+        _, deltas, flags = self._load(one)
+        lines = deltas[0].reshape(-1, row)
+        rank_key = lines.to(torch.float32).to(torch.bfloat16).abs().view(torch.int16).to(torch.int64)
+        rank_key = (rank_key - (rank_key.amax(1, keepdim=True) - (BINS - 1)).clamp(min=0)).clamp(min=0)
+        order = rank_key.sort(1).values
+        ends = torch.searchsorted(order, rank_key, right=False) + torch.searchsorted(order, rank_key, right=True) - 1
+        slope = (high - low) / (row - 1) if row > 1 else 0.0
+        chance = (low if row > 1 else 0.5 * (low + high)) + slope * (0.5 * ends.double())
+        below = (chance * 2**24 + 0.5).long().clamp(0, 2**24).reshape(-1)
+        keep = self._draws(chunk.start, chunk.count, *keys) < below
+        at = chunk.start - bits_from
+        if at % 8:
+            held = np.unpackbits(bits, bitorder="little")
+            held[at : at + chunk.count] = keep.cpu().numpy()
+            bits[:] = np.packbits(held, bitorder="little")
+        else:
+            packed = np.packbits(keep.cpu().numpy(), bitorder="little")
+            bits[at // 8 : at // 8 + len(packed)] = packed
+        values = deltas[0].double().abs()
+        for start in range(0, chunk.count, BLOCK):
+            part = values[start : start + BLOCK]
+            out[0] += float(part.sum())
+            out[1] += float((part * keep[start : start + BLOCK]).sum())
+        return flags
+
+    def _values(self, data: Bytes, dtype: str, wide: bool) -> Tensor:
+        stored = torch.from_numpy(data).view(getattr(torch, DTYPES[dtype].torch)).to(self.device)
+        return stored.to(torch.float64 if wide else torch.float32)
+
+    def _load(self, chunk: Chunk) -> tuple[Tensor | None, Tensor, int]:
+        flags = 0
+        deltas = torch.stack([self._values(d, t, chunk.wide) for d, t in zip(chunk.data, chunk.dtypes, strict=True)])
+        for i, finite in enumerate(deltas.isfinite().all(1).tolist()):
+            flags |= 0 if finite else 1 << i
+        if chunk.base is None:
+            return None, deltas, flags
+        base = self._values(chunk.base, chunk.base_dtype, chunk.wide)
+        return base, deltas - base, flags | (0 if bool(base.isfinite().all()) else BASE_BIT)
+
+    def _finish(self, total: Tensor, base: Tensor | None, scale: float, out: Bytes, dtype: str) -> int:
+        if scale != 1:
+            total = total * total.new_tensor(scale)
+        if base is not None:
+            total = total + base
+        stored = total.to(getattr(torch, DTYPES[dtype].torch))
+        out[:] = stored.cpu().contiguous().view(torch.uint8).numpy()
+        return 0 if bool(stored.isfinite().all()) else OUTPUT_BIT
+
+    def _select_all(self, deltas: Tensor, selections: NDArray[Any], shared: NDArray[Any] | None, start: int) -> Tensor:
+        if shared is not None:
+            deltas = deltas * (self._select(_variance(deltas), shared[0], start) != 0)
+        return torch.stack([self._select(row, s, start) for row, s in zip(deltas, selections, strict=True)])
+
+    def _select(self, values: Tensor, s: Any, start: int) -> Tensor:
+        kind = int(s["kind"])
+        if kind == KEEP_WINDOW:
+            patterns = _patterns(values)
+            keep = (patterns >= min(int(s["lo"]), _LARGEST)) & (patterns < min(int(s["hi"]), _LARGEST))
+            keep = self._first(keep, patterns, s, "lo", True)
+            keep = self._first(keep, patterns, s, "hi", False)
+        elif kind == KEEP_CHANCE:
+            keep = self._draws(start, len(values), int(s["key0"]), int(s["key1"])) < int(s["below"])
+        elif kind == KEEP_BITS:
+            import ctypes
+
+            at = start - int(s["bits_from"])
+            size = (at + len(values) + 7) // 8
+            held = np.frombuffer((ctypes.c_uint8 * size).from_address(int(s["bits"])), np.uint8)
+            keep = torch.from_numpy(np.unpackbits(held, bitorder="little")[at : at + len(values)].astype(bool)).to(self.device)
+        else:
+            return values
+        return values * keep
+
+    @staticmethod
+    def _first(keep: Tensor, patterns: Tensor, s: Any, edge: str, value: bool) -> Tensor:
+        """The first entries equal to the edge's value, as many as its quota, are kept or dropped; the quota shrinks."""
+        quota = int(s[f"{edge}_quota"])
+        if quota <= 0:
+            return keep
+        places = (patterns == int(s[f"{edge}_value"])).nonzero().reshape(-1)[:quota]
+        keep[places] = value
+        s[f"{edge}_quota"] = quota - len(places)
+        return keep
+
+    def _draws(self, start: int, count: int, key0: int, key1: int) -> Tensor:
+        place = torch.arange(start, start + count, dtype=torch.int64, device=self.device)
+        high = torch.tensor(key1, device=self.device) ^ _mix(place >> 32)
+        return _mix((_mix((place & _U32) ^ key0) + high) & _U32) >> 8
+
+
+def _mix(x: Tensor) -> Tensor:
+    """The avalanche of kernels.c, on 32-bit values held in 64 bits."""
+    x = x ^ (x >> 16)
+    x = _times(x, 0x7FEB352D)
+    x = x ^ (x >> 15)
+    x = _times(x, 0x846CA68B)
+    return x ^ (x >> 16)
+
+
+def _times(x: Tensor, factor: int) -> Tensor:
+    """Product modulo 2^32 without leaving 63 bits."""
+    return ((x & 0xFFFF) * factor + (((x >> 16) * factor & 0xFFFF) << 16)) & _U32
+
+
+def _patterns(values: Tensor) -> Tensor:
+    """Bit patterns of the magnitudes, as int64."""
+    if values.dtype == torch.float64:
+        return values.abs().view(torch.int64)
+    return values.abs().view(torch.int32).to(torch.int64)
+
+
+def _variance(deltas: Tensor) -> Tensor:
+    mean = deltas[0].clone()
+    for values in deltas[1:]:
+        mean = mean + values
+    mean = mean / len(deltas)
+    total = torch.zeros_like(mean)
+    for values in deltas:
+        total = total + (values - mean) * (values - mean)
+    return total / len(deltas)

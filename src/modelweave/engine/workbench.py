@@ -1,0 +1,139 @@
+"""The workbench of a run: how tasks read chunks, check them and hand results over."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..checkpoints.dtypes import DTYPES
+from ..checkpoints.tensors import Bytes, Sink, TensorRef
+from ..errors import CompatibilityError, NonFiniteError
+from ..recipes.plan import TensorPlan
+from .kernels import BASE_BIT, BLOCK, OUTPUT_BIT, Chunk, Kernels
+
+SPAN = 512 * BLOCK
+"""Elements of the unit of work. Sums are rounded once a span, so this is fixed, whatever the memory and the threads."""
+CHUNK = 128 * BLOCK
+"""Elements read at once; a divisor of SPAN."""
+KERNEL_OUTPUTS = ("F64", "F32", "F16", "BF16")
+
+
+class Scratch:
+    """One thread's reusable buffers."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, Bytes] = {}
+
+    def take(self, name: str, size: int) -> Bytes:
+        """`size` bytes that stay valid until the same name is taken again."""
+        buffer = self._buffers.get(name)
+        if buffer is None or len(buffer) < size:
+            buffer = self._buffers[name] = np.empty(size, np.uint8)
+        return buffer[:size]
+
+
+@dataclass
+class Workbench:
+    """What all jobs of a run share."""
+
+    kernels: Kernels
+    sink: Sink
+    seed: int = 0
+    allow_nonfinite: bool = False
+    chunk: int = CHUNK
+    device: str = "cpu"
+    moved: Callable[[int], None] = lambda size: None
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, name: str, text: str) -> None:
+        """Something the report should say of a tensor."""
+        with self._lock:
+            known = self.notes.setdefault(name, [])
+            if text not in known:
+                known.append(text)
+
+    def keys(self, tensor: str, member: int) -> tuple[int, int]:
+        """The random stream of one member's tensor."""
+        digest = hashlib.blake2b(f"{self.seed}\0{member}\0{tensor}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
+
+    def chunks(self, start: int, stop: int, row: int = 1) -> Iterator[tuple[int, int]]:
+        """The (start, count) of the reads that cover a span, whole rows at a time."""
+        step = max(row, self.chunk // row * row)
+        for at in range(start, stop, step):
+            yield at, min(step, stop - at)
+
+    def read(self, scratch: Scratch, plan: TensorPlan, start: int, count: int, only: tuple[int, ...] | None = None) -> Chunk:
+        """The same run of elements of the base and of each input (or of those in `only`)."""
+        inputs = plan.inputs if only is None else tuple(plan.inputs[i] for i in only)
+        data = [self._fill(scratch, f"input{i}", ref, start, count) for i, ref in enumerate(inputs)]
+        if plan.base is None:
+            return Chunk(start, count, data, [r.dtype for r in inputs])
+        base = self._fill(scratch, "base", plan.base, start, count)
+        return Chunk(start, count, data, [r.dtype for r in inputs], base, plan.base.dtype)
+
+    def _fill(self, scratch: Scratch, name: str, ref: TensorRef, start: int, count: int) -> Bytes:
+        out = scratch.take(name, count * DTYPES[ref.dtype].itemsize)
+        ref.read_into(start, out)
+        self.moved(len(out))
+        return out
+
+    def check(self, plan: TensorPlan, flags: int, only: tuple[int, ...] | None = None) -> None:
+        """Refuse non-finite inputs by name, and results that the output type cannot hold."""
+        if not flags or self.allow_nonfinite:
+            return
+        index = list(range(len(plan.inputs)) if only is None else only)
+        names = [f"'{plan.labels[i]}'" if i < len(plan.labels) else f"input {i}" for k, i in enumerate(index) if flags >> k & 1]
+        if flags & BASE_BIT:
+            names.insert(0, "the base")
+        if names:
+            raise NonFiniteError(
+                f"{plan.name} of {' and '.join(names)} holds NaN or infinity; mend that checkpoint, or pass --allow-nonfinite to go on"
+            )
+        if flags & OUTPUT_BIT:
+            word = DTYPES[plan.dtype].torch
+            raise CompatibilityError(f"{plan.name}: a merged value does not fit {word}; set out_dtype to bfloat16 or float32")
+
+    def write(self, scratch: Scratch, plan: TensorPlan, start: int, count: int, compute: Callable[[Bytes, str], int]) -> int:
+        """Let a kernel fill the output's bytes and store them. Returns the kernel's flags."""
+        dtype = plan.dtype if plan.dtype in KERNEL_OUTPUTS else "F32"
+        out = scratch.take("output", count * DTYPES[dtype].itemsize)
+        flags = compute(out, dtype)
+        self.check(plan, flags)
+        stored = out if dtype == plan.dtype else _narrow(out, plan.dtype)
+        self.sink.write(plan.name, start, stored)
+        self.moved(len(stored))
+        return flags
+
+
+def spans(count: int, row: int = 1) -> list[tuple[int, int]]:
+    """The units of work of a tensor, whole rows each."""
+    step = max(row, SPAN // row * row)
+    return [(at, min(at + step, count)) for at in range(0, count, step)]
+
+
+def row_length(shape: tuple[int, ...]) -> int:
+    """Elements of a row: all but the first axis of a matrix or more, the whole of a vector."""
+    size = int(np.prod(shape[1:], dtype=np.int64)) if len(shape) > 1 else int(np.prod(shape, dtype=np.int64))
+    return max(size, 1)
+
+
+def _narrow(values: Bytes, dtype: str) -> Bytes:
+    """float32 bytes as one of the 8-bit types, which torch rounds."""
+    import torch
+
+    narrow = torch.from_numpy(values.view(np.float32)).to(getattr(torch, DTYPES[dtype].torch))
+    return np.asarray(narrow.view(torch.uint8).numpy())
+
+
+def options_of(part: Any, options: Any) -> dict[str, Any]:
+    """Those of a part's options that a mapping holds."""
+    from ..weights.part import spec_of
+
+    return {name: options[name] for name in spec_of(part).options if name in options}

@@ -1,0 +1,134 @@
+"""What a part of a weights method says: a few numbers, or a function of tensors.
+
+Most methods need no arithmetic of their own. A part then looks at a few statistics and answers with numbers, and two kernels
+that all methods share carry them out in one pass over the bytes:
+
+- a *selection* `(count, **options) -> Ranks | Chance` says which entries of a delta stay,
+- a *mixing* `(members, **options) -> Mix` says how the selected deltas become one direction,
+- *coefficients* `(gram, members, **options) -> array` give one factor a model (or one a model and row).
+
+Anything else is a *function of tensors*: it gets the members' deltas (or weights) and returns the direction (or the result).
+The decorators below only attach what the engine must know, so that each part stays a plain function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+F = TypeVar("F", bound=Callable[..., Any])
+Members = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Keep the entries whose rank by descending magnitude is in [first, first + count); equal ones rank by place."""
+
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Keep each entry with a probability that grows linearly from low (smallest magnitude of its row) to high (largest)."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Mix:
+    """direction = sum_j weight_j d_j, over all members or over those whose vote has the elected sign, then divided.
+
+    The elected sign is that of sum_j voice_j d_j; zero_sign stands in where that sum is 0. Without an election `divisor` divides;
+    with one, and `divide`, the summed weights of those that agree do (at least `floor`; 1 where they sum to 0).
+    """
+
+    weights: tuple[float, ...]
+    voices: tuple[float, ...] = ()
+    elect: bool = False
+    divide: bool = False
+    zero_sign: float = 1.0
+    floor: float = -np.inf
+    divisor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What the engine must know of a part."""
+
+    kind: Literal["selection", "shared_selection", "mixing", "coefficients", "tensors"]
+    options: tuple[str, ...] = ()
+    gram: Literal["", "tensor", "row", "column"] | Callable[[Mapping[str, Any]], str] = ""
+    energy: bool = False
+    sees: Literal["element", "row", "matrix"] = "matrix"
+    rounds: tuple[Callable[..., Any], ...] = ()
+
+
+def _attach(spec: Spec) -> Callable[[F], F]:
+    def attach(function: F) -> F:
+        function.spec = spec  # type: ignore[attr-defined]
+        return function
+
+    return attach
+
+
+def selection(*options: str) -> Callable[[F], F]:
+    """A part `(count, *, options of one member) -> Ranks | Chance`, for each delta alone."""
+    return _attach(Spec("selection", options))
+
+
+def shared_selection(*options: str) -> Callable[[F], F]:
+    """A part `(nonzero, *, options) -> Ranks`, by the variance over the members at each place; nonzero counts its non-zeros."""
+    return _attach(Spec("shared_selection", options))
+
+
+def mixing(*options: str, energy: bool = False) -> Callable[[F], F]:
+    """A part `(members, *, options) -> Mix`; with energy it gets the mean squares of the selected deltas too."""
+    return _attach(Spec("mixing", options, energy=energy))
+
+
+def coefficients(*options: str, gram: Any = "") -> Callable[[F], F]:
+    """A part `(gram, members, *, options) -> (..., n)`. gram: of the whole tensor, of each row or column, or a choice by options."""
+    return _attach(Spec("coefficients", options, gram=gram))
+
+
+def tensors(*options: str, sees: Literal["element", "row", "matrix"], rounds: tuple[Callable[..., Any], ...] = ()) -> Callable[[F], F]:
+    """A part `(deltas, context, *, options) -> direction` on torch tensors (members, ...): any chunk, whole rows or the whole matrix.
+
+    rounds: functions `(deltas, context, seen, *, options) -> float64 array` that add up over chunks, run first and in this order;
+    `seen` holds the earlier sums, and the part finds all of them in context.seen.
+    """
+    return _attach(Spec("tensors", options, sees=sees, rounds=rounds))
+
+
+def spec_of(part: Callable[..., Any]) -> Spec:
+    """The part's spec; a plain function is one of whole tensors, without options."""
+    return getattr(part, "spec", Spec("tensors"))
+
+
+def column(members: Members, name: str) -> NDArray[np.float64]:
+    """One option of all members, as an array."""
+    return np.array([m[name] for m in members], np.float64)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Read-only surroundings of a tensor, for parts that need more than values.
+
+    name: of the tensor. layer, layers: its position in depth. shape: of the whole tensor. base: the same chunk of the base, or None.
+    members: the members' own options. seen: sums of the rounds. seed: of the recipe.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    members: tuple[Mapping[str, Any], ...] = ()
+    layer: int | None = None
+    layers: int | None = None
+    base: Any = None
+    seen: tuple[NDArray[np.float64], ...] = ()
+    seed: int = 0
