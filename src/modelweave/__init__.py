@@ -1,0 +1,46 @@
+"""modelweave composes models: several trained models in, a better one out, and the evidence that it is better.
+
+The names below are loaded when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .catalog import METHODS as METHODS
+    from .checkpoints.open import open_checkpoint as open_checkpoint
+    from .engine.members import Prepared as Prepared
+    from .engine.members import merge as merge
+    from .engine.members import prepare as prepare
+    from .engine.merge import MergeResult as MergeResult
+    from .engine.merge import merge_recipe as merge_recipe
+    from .errors import ModelweaveError as ModelweaveError
+    from .evaluation.greedy_soup import greedy_soup as greedy_soup
+
+_HOMES = {
+    "METHODS": "catalog",
+    "open_checkpoint": "checkpoints.open",
+    "Prepared": "engine.members",
+    "merge": "engine.members",
+    "prepare": "engine.members",
+    "MergeResult": "engine.merge",
+    "merge_recipe": "engine.merge",
+    "ModelweaveError": "errors",
+    "greedy_soup": "evaluation.greedy_soup",
+}
+
+__all__ = [*_HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module 'modelweave' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

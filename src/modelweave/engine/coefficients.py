@@ -57,7 +57,13 @@ def _summing(bench: Workbench, plan: TensorPlan, coefficients: Floats, scale: fl
     def task(own: Scratch) -> None:
         for at, count in bench.chunks(start, stop):
             chunk = bench.read(own, plan, at, count)
-            bench.write(own, plan, at, count, lambda out, dtype: bench.kernels.sum(chunk, coefficients, out, dtype, scale=scale))
+            bench.write(
+                own,
+                plan,
+                at,
+                count,
+                lambda out, dtype: bench.kernels.sum(chunk, coefficients, out, dtype, scale=scale, add_base=bench.add_base),
+            )
 
     return task
 
@@ -89,7 +95,13 @@ def _row_task(bench: Workbench, plan: TensorPlan, row: int, scale: float, start:
             gram = np.zeros((count // row, n, n))
             bench.check(plan, bench.kernels.gram(chunk, gram, row))
             coefficients = np.ascontiguousarray(part(gram, plan.per_input, **options), np.float64)
-            bench.write(own, plan, at, count, lambda out, dtype: bench.kernels.sum(chunk, coefficients, out, dtype, scale=scale, row=row))
+            bench.write(
+                own,
+                plan,
+                at,
+                count,
+                lambda out, dtype: bench.kernels.sum(chunk, coefficients, out, dtype, scale=scale, add_base=bench.add_base, row=row),
+            )
 
     return task
 
@@ -98,7 +110,7 @@ def _column_gram(bench: Workbench, plan: TensorPlan, width: int, start: int, sto
     def task(own: Scratch) -> Floats:
         total = np.zeros((width, len(plan.inputs), len(plan.inputs)))
         for at, count in bench.chunks(start, stop, width):
-            values = differences(bench, bench.read(own, plan, at, count)).reshape(len(plan.inputs), -1, width).astype(np.float64)
+            values = differences(bench, plan, bench.read(own, plan, at, count)).reshape(len(plan.inputs), -1, width).astype(np.float64)
             for row in range(values.shape[1]):  # row by row: the same rounding for any chunk
                 total += np.einsum("iw,jw->wij", values[:, row], values[:, row])
         return total
@@ -110,7 +122,7 @@ def _column_sum(bench: Workbench, plan: TensorPlan, coefficients: Floats, width:
     def task(own: Scratch) -> None:
         for at, count in bench.chunks(start, stop, width):
             chunk = bench.read(own, plan, at, count)
-            values = differences(bench, chunk).reshape(len(plan.inputs), -1, width)
+            values = differences(bench, plan, chunk).reshape(len(plan.inputs), -1, width)
             mixed: Any = np.zeros(values.shape[1:], values.dtype)
             for i in range(len(plan.inputs)):
                 mixed += coefficients[:, i].astype(values.dtype) * values[i]
@@ -125,7 +137,7 @@ def write_direction(bench: Workbench, plan: TensorPlan, own: Scratch, at: int, c
     data = np.ascontiguousarray(direction).view(np.uint8)
     pair = chunk._replace(data=[data], dtypes=[dtype], base=None)
     factors = np.array([scale])
-    if chunk.base is not None:
+    if chunk.base is not None and bench.add_base:
         pair = pair._replace(data=[chunk.base, data], dtypes=[chunk.base_dtype, dtype])
         factors = np.array([1.0, scale])
     bench.write(own, plan, at, chunk.count, lambda out, tag: bench.kernels.sum(pair, factors, out, tag))

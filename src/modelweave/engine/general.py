@@ -73,16 +73,11 @@ def _tensors(bench: Workbench, plan: TensorPlan, chunk: Any, row: int, seen: tup
     import torch
 
     shape = plan.shape if row == plan.count and len(plan.shape) != 1 else (-1, row) if row > 1 else (-1,)
-    values = differences(bench, chunk)
-    bench.check(plan, 0 if np.isfinite(values).all() else _culprits(values))
+    values = differences(bench, plan, chunk)
     deltas = torch.from_numpy(values).reshape(len(plan.inputs), *shape).to(bench.device)
     base = None
     if chunk.base is not None:
         alone = chunk._replace(data=[chunk.base], dtypes=[chunk.base_dtype], base=None)
-        base = torch.from_numpy(differences(bench, alone)[0].astype(values.dtype, copy=False)).reshape(shape).to(bench.device)
+        base = torch.from_numpy(differences(bench, plan, alone)[0].astype(values.dtype, copy=False)).reshape(shape).to(bench.device)
     context = Context(plan.name, plan.shape, plan.per_input, plan.layer, plan.layers, base, seen, bench.seed)
     return deltas, context
-
-
-def _culprits(values: NDArray[Any]) -> int:
-    return sum(1 << i for i, row in enumerate(values) if not np.isfinite(row).all())

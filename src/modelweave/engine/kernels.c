@@ -14,7 +14,14 @@
 #define CLONES
 #endif
 
-enum { BLOCK = 2048 };
+#ifdef _WIN32
+#define EXPORT __declspec(dllexport)
+EXPORT void *PyInit__kernels(void) { return 0; } /* the linker asks for it; nothing imports this library */
+#else
+#define EXPORT
+#endif
+
+enum { BLOCK = 1024 };
 enum { T_F64, T_F32, T_F16, T_BF16, T_F8_E4M3, T_F8_E5M2 };
 enum { KEEP_ALL, KEEP_WINDOW, KEEP_CHANCE, KEEP_BITS };
 static const long SIZE[] = {8, 4, 2, 2, 1, 1};
@@ -104,9 +111,6 @@ static inline uint32_t mix(uint32_t x) {
 
 static inline uint32_t draw(uint32_t place, uint32_t key0, uint32_t key1) { return mix(mix(place ^ key0) + key1) >> 8; }
 
-/* draw() < chance_below(p) has probability p, to 2^-24. */
-static inline uint32_t chance_below(double p) { return p <= 0 ? 0 : p >= 1 ? 1u << 24 : (uint32_t)(p * 16777216.0 + 0.5); }
-
 static void pack_bits(const uint8_t *keep, long n, uint8_t *bits, uint64_t from) {
     long k = 0;
     if ((from & 7) == 0)
@@ -130,7 +134,7 @@ static float small_float(int byte, int exponent_bits, int mantissa_bits, int iee
     return sign * ldexpf((float)(m + (1 << mantissa_bits)), e - bias - mantissa_bits);
 }
 
-void mw_prepare(void) {
+EXPORT void mw_prepare(void) {
     for (int byte = 0; byte < 256; byte++) {
         e4m3[byte] = small_float(byte, 4, 3, 0);
         e5m2[byte] = small_float(byte, 5, 2, 1);

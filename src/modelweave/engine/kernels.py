@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..checkpoints.tensors import Bytes
 
-BLOCK = 2048
+BLOCK = 1024
 BINS = 2048
 CODES = {"F64": 0, "F32": 1, "F16": 2, "BF16": 3, "F8_E4M3": 4, "F8_E5M2": 5}
 KEEP_ALL, KEEP_WINDOW, KEEP_CHANCE, KEEP_BITS = range(4)
@@ -75,12 +75,27 @@ QUERY = np.dtype([("input", "i8"), ("lo", "u8"), ("width", "u8"), ("shift", "i8"
 
 
 class Histogram(NamedTuple):
-    """Of each query: counts (below, above), counts a bin, least and most (plus one) pattern a bin, relative to lo."""
+    """Of each query: counts (below, above), counts a bin, least and most (plus one) pattern a bin, and the patterns within the bins
+    themselves where no more than there is room for (held says how many there are). Patterns are relative to lo."""
 
     outside: NDArray[np.uint64]
     counts: NDArray[np.uint32]
     least: NDArray[np.uint64]
     most: NDArray[np.uint64]
+    collected: NDArray[Any]
+    held: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, queries: int, collected: NDArray[Any]) -> Histogram:
+        """collected: (queries, room) of the patterns' type, to be overwritten."""
+        return cls(
+            np.zeros((queries, 2), np.uint64),
+            np.zeros((queries, BINS), np.uint32),
+            np.full((queries, BINS), 1 << 63, np.uint64),
+            np.zeros((queries, BINS), np.uint64),
+            collected,
+            np.zeros(queries, np.int64),
+        )
 
 
 @dataclass(frozen=True)
@@ -110,8 +125,8 @@ class Kernels(Protocol):
     def histogram(self, chunk: Chunk, queries: NDArray[Any], into: Histogram) -> int:
         """Add the chunk to the histogram of each query."""
 
-    def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats) -> int:
-        """Add to out (n, 3): sum of magnitudes, of selected magnitudes, of selected squares."""
+    def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats, *, squares: bool) -> int:
+        """Add to out (n, 3): sum of magnitudes, of selected magnitudes, and if asked of selected squares."""
 
     def vote(
         self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Bytes, dtype: str
@@ -204,11 +219,21 @@ class CompiledKernels:
             _at(into.counts),
             _at(into.least),
             _at(into.most),
+            _at(into.collected),
+            _at(into.held),
+            ctypes.c_long(into.collected.shape[1]),
         )
 
-    def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats) -> int:
+    def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats, *, squares: bool) -> int:
         return self._call(
-            "selected_sums", chunk, ctypes.c_long(chunk.count), ctypes.c_uint64(chunk.start), _at(selections), _at(shared), _at(out)
+            "selected_sums",
+            chunk,
+            ctypes.c_long(chunk.count),
+            ctypes.c_uint64(chunk.start),
+            _at(selections),
+            _at(shared),
+            ctypes.c_int(squares),
+            _at(out),
         )
 
     def vote(

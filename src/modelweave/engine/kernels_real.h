@@ -100,15 +100,32 @@ CLONES static double NAME(norm1)(const REAL *restrict x, long n) {
     double lane[16] = {0};
     long k = 0;
     for (; k + 16 <= n; k += 16)
-        for (int l = 0; l < 16; l++) lane[l] += x[k + l] < 0 ? -(double)x[k + l] : (double)x[k + l];
-    for (; k < n; k++) lane[k & 15] += x[k] < 0 ? -(double)x[k] : (double)x[k];
+        for (int l = 0; l < 16; l++) lane[l] += fabs((double)x[k + l]);
+    for (; k < n; k++) lane[k & 15] += fabs((double)x[k]);
     double sum = 0;
     for (int l = 0; l < 16; l++) sum += lane[l];
     return sum;
 }
 
+/* Sum of all magnitudes, and of those that are kept (1) and not dropped (0). */
+CLONES static void NAME(both_norms)(const REAL *restrict x, const uint8_t *restrict keep, long n, double *out) {
+    double all[16] = {0}, kept[16] = {0};
+    long k = 0;
+    for (; k + 16 <= n; k += 16)
+        for (int l = 0; l < 16; l++) {
+            double size = fabs((double)x[k + l]);
+            all[l] += size;
+            kept[l] += size * (double)keep[k + l];
+        }
+    for (; k < n; k++) all[k & 15] += fabs((double)x[k]), kept[k & 15] += fabs((double)x[k]) * (double)keep[k];
+    double sums[2] = {0};
+    for (int l = 0; l < 16; l++) sums[0] += all[l], sums[1] += kept[l];
+    out[0] += sums[0];
+    out[1] += sums[1];
+}
+
 /* Inner products of the inputs (minus the base): added to out, or one n x n matrix written for each `row` elements. */
-CLONES uint64_t NAME(mw_gram)(const Inputs *in, long count, long row, double *out) {
+EXPORT CLONES uint64_t NAME(mw_gram)(const Inputs *in, long count, long row, double *out) {
     REAL *b = malloc((in->n + 1) * BLOCK * sizeof(REAL)), *x = b + BLOCK;
     uint64_t bad = 0;
     int n = in->n;
@@ -144,7 +161,7 @@ CLONES static void NAME(finish)(REAL *restrict sum, const REAL *restrict b, REAL
 }
 
 /* out = [base +] scale * sum_i coef_i * (input_i [- base]); one set of n coefficients for each `row` elements. */
-CLONES uint64_t NAME(mw_sum)(const Inputs *in, long count, long row, const double *coef, double scale, int add_base, void *out, int out_dtype) {
+EXPORT CLONES uint64_t NAME(mw_sum)(const Inputs *in, long count, long row, const double *coef, double scale, int add_base, void *out, int out_dtype) {
     REAL *b = malloc((in->n + 2) * BLOCK * sizeof(REAL)), *sum = b + BLOCK, *x = sum + BLOCK;
     uint64_t bad = 0;
     for (long r = 0; r * row < count; r++, coef += in->n)
@@ -177,7 +194,18 @@ CLONES static long NAME(pick)(const REAL *restrict x, long n, UINT lo, UINT widt
     uint64_t below = 0;
     long m = 0;
     for (long k = 0; k < n; k++) below += NAME(magnitude)(x[k]) < lo;
-    for (long k = 0; k < n; k++) {
+    long k = 0;
+    for (; k + 16 <= n; k += 16) { /* few groups hold any */
+        UINT any = 0;
+        for (int l = 0; l < 16; l++) any |= NAME(magnitude)(x[k + l]) - lo < width;
+        if (any)
+            for (int l = 0; l < 16; l++) {
+                UINT u = NAME(magnitude)(x[k + l]) - lo;
+                picked[m] = u;
+                m += u < width;
+            }
+    }
+    for (; k < n; k++) {
         UINT u = NAME(magnitude)(x[k]) - lo;
         picked[m] = u;
         m += u < width;
@@ -187,10 +215,11 @@ CLONES static long NAME(pick)(const REAL *restrict x, long n, UINT lo, UINT widt
     return m;
 }
 
-/* For each query: how many magnitudes lie below lo, in each of `bins` bins of 2^shift bit patterns from lo on, and above;
- * and the smallest and largest pattern in each bin. A query's input n stands for the variance over all inputs. */
-CLONES uint64_t NAME(mw_histogram)(const Inputs *in, long count, Query *queries, int n_queries, int bins, uint64_t *outside, uint32_t *counts,
-                            uint64_t *least, uint64_t *most) {
+/* For each query: how many magnitudes lie below lo, in each of `bins` bins of 2^shift bit patterns from lo on, and above; the
+ * smallest and largest pattern in each bin; and the patterns themselves, relative to lo, as long as there is room for them.
+ * A query's input n stands for the variance over all inputs. */
+EXPORT CLONES uint64_t NAME(mw_histogram)(const Inputs *in, long count, Query *queries, int n_queries, int bins, uint64_t *outside, uint32_t *counts,
+                            uint64_t *least, uint64_t *most, UINT *collected, int64_t *held, long room) {
     REAL *b = malloc((in->n + 3) * BLOCK * sizeof(REAL)), *mean = b + BLOCK, *var = mean + BLOCK, *x = var + BLOCK;
     UINT *picked = malloc((BLOCK + 1) * sizeof(UINT));
     uint64_t bad = 0;
@@ -206,6 +235,8 @@ CLONES uint64_t NAME(mw_histogram)(const Inputs *in, long count, Query *queries,
             uint64_t *lo = least + (long)q * bins, *hi = most + (long)q * bins;
             const REAL *values = query->input == in->n ? var : x + (long)query->input * BLOCK;
             long m = NAME(pick)(values, len, (UINT)query->lo, (UINT)query->width, picked, outside + 2 * q);
+            if (held[q] + m <= room) memcpy(collected + q * room + held[q], picked, (size_t)m * sizeof(UINT));
+            held[q] += m;
             for (long k = 0; k < m; k++) {
                 UINT u = picked[k];
                 long j = (long)(u >> query->shift);
@@ -271,8 +302,8 @@ static void NAME(select)(REAL *x, long n, uint64_t place, Selection *s) {
     }
 }
 
-/* Per input: sum of magnitudes, sum of selected magnitudes, sum of selected squares. */
-CLONES uint64_t NAME(mw_selected_sums)(const Inputs *in, long count, uint64_t place, Selection *selections, Selection *shared, double *out) {
+/* Per input: sum of magnitudes, sum of selected magnitudes, and where asked sum of selected squares. */
+EXPORT CLONES uint64_t NAME(mw_selected_sums)(const Inputs *in, long count, uint64_t place, Selection *selections, Selection *shared, int squares, double *out) {
     REAL *b = malloc((in->n + 3) * BLOCK * sizeof(REAL)), *mean = b + BLOCK, *var = mean + BLOCK, *x = var + BLOCK;
     uint64_t bad = 0;
     for (long at = 0; at < count; at += BLOCK) {
@@ -287,7 +318,7 @@ CLONES uint64_t NAME(mw_selected_sums)(const Inputs *in, long count, uint64_t pl
                 for (long k = 0; k < len; k++) d[k] = var[k] != 0 ? d[k] : 0;
             NAME(select)(d, len, place + (uint64_t)at, &selections[i]);
             o[1] += NAME(norm1)(d, len);
-            o[2] += NAME(dot)(d, d, len);
+            if (squares) o[2] += NAME(dot)(d, d, len);
         }
     }
     free(b);
@@ -329,7 +360,7 @@ CLONES static void NAME(divide)(REAL *restrict mix, const REAL *restrict share, 
 
 /* out = [base +] scale * mix, the mix being the weighted sum of selected differences, of all or of those that agree with the
  * elected sign; divided as `election` says. */
-CLONES uint64_t NAME(mw_vote)(const Inputs *in, long count, uint64_t place, Selection *selections, Selection *shared, const Election *e,
+EXPORT CLONES uint64_t NAME(mw_vote)(const Inputs *in, long count, uint64_t place, Selection *selections, Selection *shared, const Election *e,
                        void *out, int out_dtype) {
     REAL *b = malloc((in->n + 6) * BLOCK * sizeof(REAL));
     REAL *mean = b + BLOCK, *var = mean + BLOCK, *votes = var + BLOCK, *mix = votes + BLOCK, *share = mix + BLOCK, *x = share + BLOCK;
@@ -363,15 +394,16 @@ CLONES uint64_t NAME(mw_vote)(const Inputs *in, long count, uint64_t place, Sele
     return bad;
 }
 
-/* Magnitudes rounded to bfloat16, as 15-bit keys in the order of size. */
-CLONES static void NAME(rank_keys)(const REAL *restrict x, long n, uint16_t *restrict key, uint32_t *top) {
+/* Magnitudes rounded to bfloat16, as numbers under `buckets` in the order of size: the largest gets the last. */
+CLONES static void NAME(rank_keys)(const REAL *restrict x, long n, uint16_t *restrict key, int buckets) {
     uint16_t most = 0;
     for (long k = 0; k < n; k++) key[k] = bfloat_of_float((float)x[k]) & 0x7fff;
     for (long k = 0; k < n; k++) most = key[k] > most ? key[k] : most;
-    *top = most;
+    uint16_t least = most > buckets - 1 ? (uint16_t)(most - (buckets - 1)) : 0;
+    for (long k = 0; k < n; k++) key[k] = (uint16_t)((key[k] > least ? key[k] : least) - least);
 }
 
-CLONES static void NAME(draw_row)(REAL *restrict x, long n, const uint16_t *restrict key, const uint32_t *restrict below, uint64_t place,
+CLONES static void NAME(draw_row)(const REAL *restrict x, long n, const uint16_t *restrict key, const uint32_t *restrict below, uint64_t place,
                                   uint32_t key0, uint32_t key1, uint8_t *bits, uint64_t from, double *out) {
     uint8_t keep[BLOCK];
     for (long at = 0; at < n; at += BLOCK) {
@@ -383,49 +415,38 @@ CLONES static void NAME(draw_row)(REAL *restrict x, long n, const uint16_t *rest
         } else
             for (long k = 0; k < len; k++)
                 keep[k] = draw((uint32_t)(p + (uint64_t)k), key0, key1 ^ mix((uint32_t)((p + (uint64_t)k) >> 32))) < below[key[at + k]];
-        out[0] += NAME(norm1)(x + at, len);
-        for (long k = 0; k < len; k++) x[at + k] *= (REAL)keep[k];
-        out[1] += NAME(norm1)(x + at, len);
+        NAME(both_norms)(x + at, keep, len, out);
         pack_bits(keep, len, bits, from + (uint64_t)at);
     }
 }
 
 /* For each row: draw which elements stay, with a chance that grows linearly with the rank of the magnitude from low to high;
- * equal magnitudes share the mean of their ranks. Magnitudes are compared as bfloat16, and those under 2^-16 of the row's
+ * equal magnitudes share the mean of their ranks. Magnitudes are compared as bfloat16, and those under 2^-12 of the row's
  * largest count as equal. Sets bits, adds the sums of all and of the kept magnitudes to out. */
-CLONES uint64_t NAME(mw_rank_chance)(const Inputs *in, int input, long count, long row, uint64_t place, uint32_t key0, uint32_t key1, double low,
+EXPORT CLONES uint64_t NAME(mw_rank_chance)(const Inputs *in, int input, long count, long row, uint64_t place, uint32_t key0, uint32_t key1, double low,
                               double high, uint8_t *bits, uint64_t bits_from, double *out) {
-    enum { BUCKETS = 2048 };
-    REAL *b = malloc(2 * (size_t)BLOCK * sizeof(REAL) + (size_t)row * sizeof(REAL)), *x = b + BLOCK;
+    enum { BUCKETS = 1536 };
+    REAL *b = malloc((size_t)BLOCK * sizeof(REAL) + (size_t)row * sizeof(REAL)), *x = b + BLOCK;
     uint16_t *rank_key = malloc((size_t)row * sizeof(uint16_t));
-    uint32_t *histogram = malloc(4 * BUCKETS * sizeof(uint32_t)), *below = malloc(BUCKETS * sizeof(uint32_t));
+    int32_t even[BUCKETS], odd[BUCKETS], seen[BUCKETS];
+    uint32_t below[BUCKETS];
     Inputs one = {in->base, in->base_dtype, 1, &in->data[input], &in->dtype[input]};
+    double first = row > 1 ? low : 0.5 * (low + high), slope = row > 1 ? (high - low) / (double)(row - 1) : 0;
     uint64_t bad = 0;
     for (long r = 0; r * row < count; r++) {
-        uint32_t top = 0;
-        for (long at = 0; at < row; at += BLOCK) {
-            long len = row - at < BLOCK ? row - at : BLOCK;
-            bad |= NAME(load)(&one, r * row + at, len, b, x + at);
-        }
-        NAME(rank_keys)(x, row, rank_key, &top);
-        uint32_t floor_key = top > BUCKETS - 1 ? top - (BUCKETS - 1) : 0;
-        memset(histogram, 0, 4 * BUCKETS * sizeof(uint32_t));
-        for (long k = 0; k < row; k++) rank_key[k] = rank_key[k] > floor_key ? (uint16_t)(rank_key[k] - floor_key) : 0;
-        long k = 0;
-        for (; k + 4 <= row; k += 4) /* four tables, so that equal neighbours do not wait for each other */
-            histogram[rank_key[k]]++, histogram[BUCKETS + rank_key[k + 1]]++, histogram[2 * BUCKETS + rank_key[k + 2]]++,
-                histogram[3 * BUCKETS + rank_key[k + 3]]++;
-        for (; k < row; k++) histogram[rank_key[k]]++;
-        double seen = 0, first = row > 1 ? low : 0.5 * (low + high), slope = row > 1 ? (high - low) / (double)(row - 1) : 0;
-        for (int j = 0; j < BUCKETS; j++) {
-            uint32_t here = histogram[j] + histogram[BUCKETS + j] + histogram[2 * BUCKETS + j] + histogram[3 * BUCKETS + j];
-            below[j] = here ? chance_below(first + slope * (seen + 0.5 * ((double)here - 1))) : 0;
-            seen += here;
-        }
-        NAME(draw_row)(x, row, rank_key, below, place + (uint64_t)(r * row), key0, key1, bits, place + (uint64_t)(r * row) - bits_from, out);
+        uint64_t at_row = place + (uint64_t)(r * row);
+        for (long at = 0; at < row; at += BLOCK) bad |= NAME(load)(&one, r * row + at, row - at < BLOCK ? row - at : BLOCK, b, x + at);
+        NAME(rank_keys)(x, row, rank_key, BUCKETS);
+        memset(even, 0, sizeof even);
+        memset(odd, 0, sizeof odd);
+        for (long k = 0; k + 1 < row; k += 2) even[rank_key[k]]++, odd[rank_key[k + 1]]++; /* equal neighbours need not wait */
+        if (row & 1) even[rank_key[row - 1]]++;
+        int32_t sum = 0;
+        for (int j = 0; j < BUCKETS; j++) seen[j] = sum, sum += even[j] + odd[j];
+        for (int j = 0; j < BUCKETS; j++)
+            below[j] = (uint32_t)(int32_t)((first + slope * ((double)seen[j] + 0.5 * (double)(even[j] + odd[j] - 1))) * 16777216.0 + 0.5);
+        NAME(draw_row)(x, row, rank_key, below, at_row, key0, key1, bits, at_row - bits_from, out);
     }
-    free(below);
-    free(histogram);
     free(rank_key);
     free(b);
     return bad;

@@ -1,8 +1,8 @@
 """Exact order statistics of magnitudes, from histograms over bit patterns that add up over spans.
 
 The pattern with descending rank r is bracketed by a small sample, then one pass counts what lies above the bracket and in fine
-bins within it. A bin that holds a single pattern, as is usual for bfloat16 inputs, is the answer; otherwise the bin becomes the
-next bracket. The answer is exact whatever the sample was.
+bins within it, and collects what lies within. Usually that is little and holds the answer. Where much is equal and the room does
+not do, a bin that holds a single pattern is the answer, or else the next bracket. It is exact whatever the sample was.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..recipes.plan import TensorPlan
-from .kernels import BINS, BLOCK, QUERY, Chunk, Histogram
+from .kernels import BINS, BLOCK, OUTPUT_BIT, QUERY, Chunk, Histogram
 from .scheduler import Task
 from .workbench import Scratch, Workbench, spans
 
-_STRETCHES = 16
-_MARGIN = 4.5
+_STRETCHES = 24
+_ROOM = 10
+"""One in so many entries is collected at most."""
+_MARGIN = 3.5
 """Standard deviations of the sample's quantile on both sides of the bracket."""
 
 
@@ -73,25 +75,26 @@ def find(bench: Workbench, plan: TensorPlan, edges: list[Edge], counted: bool) -
         results = yield [_counting(bench, plan, start, stop, queries) for start, stop in parts]
         for i, edge in enumerate(open_edges):
             if first:
-                edge.nonzero = plan.count - sum(int(r.counts[-1, 0]) for r in results)
-            _settle(edge, i, results, plan)
+                edge.nonzero = plan.count - sum(int(r.counts[-1, 0]) for r, _ in results)
+            _settle(edge, i, [r for r, _ in results], [kept[i] for _, kept in results], plan)
         first = False
 
 
 def _counting(bench: Workbench, plan: TensorPlan, start: int, stop: int, queries: NDArray[Any]) -> Task:
-    def task(own: Scratch) -> Histogram:
-        n = len(queries)
-        into = Histogram(
-            np.zeros((n, 2), np.uint64), np.zeros((n, BINS), np.uint32), np.full((n, BINS), 1 << 63, np.uint64), np.zeros((n, BINS), np.uint64)
-        )
+    def task(own: Scratch) -> tuple[Histogram, list[NDArray[Any]]]:
+        pattern = np.dtype(np.uint64 if plan.wide else np.uint32)
+        room = (stop - start) // _ROOM + BLOCK
+        collected = own.take("collected", len(queries) * room * pattern.itemsize).view(pattern).reshape(len(queries), room)
+        into = Histogram.empty(len(queries), collected)
         for at, count in bench.chunks(start, stop):
             bench.check(plan, bench.kernels.histogram(bench.read(own, plan, at, count), queries, into))
-        return into
+        kept = [np.sort(c[:h]) if h <= len(c) else c[:0] for c, h in zip(into.collected, into.held, strict=True)]
+        return into._replace(collected=collected[:, :0]), kept
 
     return task
 
 
-def _settle(edge: Edge, i: int, results: list[Histogram], plan: TensorPlan) -> None:
+def _settle(edge: Edge, i: int, results: list[Histogram], kept: list[NDArray[Any]], plan: TensorPlan) -> None:
     """Settle the edge from the summed histograms, or give it the next bracket."""
     rank = edge.rank(edge.nonzero if edge.nonzero is not None else plan.count)
     if rank <= 0:
@@ -106,6 +109,13 @@ def _settle(edge: Edge, i: int, results: list[Histogram], plan: TensorPlan) -> N
     if rank > reach[-1]:
         edge.lo, edge.width = 0, edge.lo
         return
+    if all(int(r.held[i]) == len(k) for r, k in zip(results, kept, strict=True)):
+        value = _of_rank(kept, rank - above, edge.width)
+        ends = [int(np.searchsorted(k, value, side="right")) for k in kept]
+        edge.pattern = edge.lo + value
+        edge.quota = rank - above - sum(len(k) - e for k, e in zip(kept, ends, strict=True))
+        edge.equal = [e - int(np.searchsorted(k, value)) for k, e in zip(kept, ends, strict=True)]
+        return
     j = BINS - 1 - int(np.searchsorted(reach, rank))
     least = min(int(r.least[i, j]) for r in results)
     most = max(int(r.most[i, j]) for r in results) - 1
@@ -117,17 +127,29 @@ def _settle(edge: Edge, i: int, results: list[Histogram], plan: TensorPlan) -> N
         edge.lo, edge.width = edge.lo + least, most - least + 1
 
 
+def _of_rank(runs: list[NDArray[Any]], rank: int, width: int) -> int:
+    """The value of descending rank `rank` in several sorted runs: the largest that so many reach, by bisection."""
+    low, high = 0, width
+    while high - low > 1:
+        middle = (low + high) // 2
+        reached = sum(len(run) - int(np.searchsorted(run, run.dtype.type(middle))) for run in runs)
+        low, high = (middle, high) if reached >= rank else (low, middle)
+    return low
+
+
 def _brackets(bench: Workbench, plan: TensorPlan, own: Scratch, edges: list[Edge]) -> list[tuple[int, int]]:
     """A likely bracket for each edge, from stretches spread evenly over the tensor."""
     total = plan.count
     starts = range(0, total, BLOCK) if total <= 2 * _STRETCHES * BLOCK else np.linspace(0, total - BLOCK, _STRETCHES).astype(int).tolist()
     chunks = [(at, min(BLOCK, total - at)) for at in starts]
-    values = np.concatenate([magnitudes(bench, plan, own, at, count) for at, count in chunks], axis=1)
+    values = np.concatenate([differences(bench, plan, bench.read(own, plan, at, count)) for at, count in chunks], axis=1)
     size = values.shape[1]
     exact = size == total
     found = []
     for edge in edges:
-        patterns = np.sort(values[edge.input])[::-1]
+        with np.errstate(invalid="ignore"):  # NaN that the user allowed
+            magnitudes = values.var(axis=0) if edge.input == len(values) else np.abs(values[edge.input])
+        patterns = np.sort(magnitudes)[::-1]
         bits = patterns.view(np.uint32 if patterns.dtype == np.float32 else np.uint64)
         rank = edge.rank(round(int(np.count_nonzero(patterns)) / size * total)) / total * size
         spread = 0 if exact else _MARGIN * np.sqrt(max(rank * (1 - min(rank / size, 1)), 0)) + 2
@@ -138,22 +160,16 @@ def _brackets(bench: Workbench, plan: TensorPlan, own: Scratch, edges: list[Edge
     return found
 
 
-def magnitudes(bench: Workbench, plan: TensorPlan, own: Scratch, start: int, count: int) -> NDArray[Any]:
-    """(inputs + 1, count): magnitudes of each difference, and the variance over the inputs."""
-    chunk = bench.read(own, plan, start, count)
-    values = differences(bench, chunk)
-    return np.concatenate([np.abs(values), values.var(axis=0, keepdims=True)])
-
-
-def differences(bench: Workbench, chunk: Chunk) -> NDArray[Any]:
-    """(inputs, count): every input minus the base when there is one, in the working type."""
+def differences(bench: Workbench, plan: TensorPlan, chunk: Chunk) -> NDArray[Any]:
+    """(inputs, count): every input minus the base when there is one, in the working type, checked."""
     out = np.empty((len(chunk.data), chunk.count), np.float64 if chunk.wide else np.float32)
     for i, (data, dtype) in enumerate(zip(chunk.data, chunk.dtypes, strict=True)):
         one = chunk._replace(data=[data], dtypes=[dtype])
-        if out.dtype == np.float64 and not one.wide:
-            wide = np.empty(chunk.count, np.float32)
-            bench.kernels.sum(one, np.ones(1), wide.view(np.uint8), "F32", add_base=False)
-            out[i] = wide
+        if chunk.wide and not one.wide:
+            narrow = np.empty(chunk.count, np.float32)
+            flags = bench.kernels.sum(one, np.ones(1), narrow.view(np.uint8), "F32", add_base=False)
+            out[i] = narrow
         else:
-            bench.kernels.sum(one, np.ones(1), out[i].view(np.uint8), "F64" if chunk.wide else "F32", add_base=False)
+            flags = bench.kernels.sum(one, np.ones(1), out[i].view(np.uint8), "F64" if chunk.wide else "F32", add_base=False)
+        bench.check(plan, flags & ~OUTPUT_BIT, only=(i,))
     return out

@@ -45,16 +45,18 @@ def run(
     seed: int = 0,
     allow_nonfinite: bool = False,
     progress: Progress | None = None,
+    add_base: bool = True,
 ) -> list[TensorReport]:
     """Compute every tensor that the sink does not have yet and hand it over.
 
     threads: workers, the number of cores by default. memory: bytes for buffers and statistics; a method that needs whole matrices
     takes them one at a time where two do not fit. device: `cpu`, or a torch device. progress(done, total) in bytes read and written.
+    add_base: off to get what is added to the base alone.
     Results do not depend on threads, memory or chunks. Raises the first error of any worker.
     """
     threads = threads or os.cpu_count() or 1
     left = [plan for plan in tensors if not sink.is_done(plan.name)]
-    bench = Workbench(kernels(device), sink, seed, allow_nonfinite, _chunk(left, threads, memory), device, _meter(left, progress))
+    bench = Workbench(kernels(device), sink, seed, allow_nonfinite, _chunk(left, threads, memory), device, add_base, _meter(left, progress))
     with _one_torch_thread(left, device):
         run_jobs(_jobs(bench, left), threads, memory, Scratch)
     return [_report(bench, plan) for plan in tensors]

@@ -49,14 +49,12 @@ class _Floor:
         return self.error is not None or (self.exhausted and self.alive == 0 and self.waiting is None)
 
     def next_task(self) -> tuple[_Stage, int, Task] | None:
-        for stage in self.open:
-            if stage.tasks:
-                return (stage, *stage.tasks.popleft())
-        while self.alive <= self.threads and self._open_job():
-            stage = self.open[-1]
-            if stage.tasks:
-                return (stage, *stage.tasks.popleft())
-        return None
+        while True:
+            for stage in self.open:
+                if stage.tasks:
+                    return (stage, *stage.tasks.popleft())
+            if self.alive > self.threads or not self._open_job():
+                return None
 
     def _open_job(self) -> bool:
         """Take up one more job when its footprint fits; one alone always does."""

@@ -30,6 +30,7 @@ from .kernels import (
 
 _U32 = 0xFFFFFFFF
 _LARGEST = 2**63 - 1
+_BUCKETS = 1536
 
 
 class TorchKernels:
@@ -73,6 +74,10 @@ class TorchKernels:
             inside = place[(place >= 0) & (place < width)]
             below = int((place < 0).sum())
             into.outside[q] += np.array([below, len(place) - below - len(inside)], np.uint64)
+            held = int(into.held[q])
+            if held + len(inside) <= into.collected.shape[1]:
+                into.collected[q, held : held + len(inside)] = inside.cpu().numpy()
+            into.held[q] += len(inside)
             bins = inside >> shift
             into.counts[q] += torch.bincount(bins, minlength=BINS).cpu().numpy().astype(np.uint32)
             least = torch.full((BINS,), 2**63 - 1, dtype=torch.int64, device=self.device).scatter_reduce(0, bins, inside, "amin")
@@ -81,12 +86,13 @@ class TorchKernels:
             np.maximum(into.most[q], most.cpu().numpy().astype(np.uint64), out=into.most[q])
         return flags
 
-    def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats) -> int:
+    def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats, *, squares: bool) -> int:
         _, deltas, flags = self._load(chunk)
         chosen = self._select_all(deltas, selections, shared, chunk.start)
         for at in range(0, chunk.count, BLOCK):
             block, kept = deltas[:, at : at + BLOCK].double(), chosen[:, at : at + BLOCK].double()
-            out += torch.stack([block.abs().sum(1), kept.abs().sum(1), (kept * kept).sum(1)], 1).cpu().numpy()
+            energy = (kept * kept).sum(1) * squares
+            out += torch.stack([block.abs().sum(1), kept.abs().sum(1), energy], 1).cpu().numpy()
         return flags
 
     def vote(
@@ -120,12 +126,12 @@ class TorchKernels:
         _, deltas, flags = self._load(one)
         lines = deltas[0].reshape(-1, row)
         rank_key = lines.to(torch.float32).to(torch.bfloat16).abs().view(torch.int16).to(torch.int64)
-        rank_key = (rank_key - (rank_key.amax(1, keepdim=True) - (BINS - 1)).clamp(min=0)).clamp(min=0)
+        rank_key = (rank_key - (rank_key.amax(1, keepdim=True) - (_BUCKETS - 1)).clamp(min=0)).clamp(min=0)
         order = rank_key.sort(1).values
         ends = torch.searchsorted(order, rank_key, right=False) + torch.searchsorted(order, rank_key, right=True) - 1
         slope = (high - low) / (row - 1) if row > 1 else 0.0
         chance = (low if row > 1 else 0.5 * (low + high)) + slope * (0.5 * ends.double())
-        below = (chance * 2**24 + 0.5).long().clamp(0, 2**24).reshape(-1)
+        below = (chance * 2**24 + 0.5).long().reshape(-1)
         keep = self._draws(chunk.start, chunk.count, *keys) < below
         at = chunk.start - bits_from
         if at % 8:

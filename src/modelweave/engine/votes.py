@@ -86,14 +86,14 @@ def vote_job(bench: Workbench, plan: TensorPlan) -> Stages:
                 sums = _total((yield [_drawing(bench, plan, chosen, chances, row, i, *p) for i, p in enumerate(parts)]))
     energy = spec_of(plan.method.combine).energy
     if energy or (plan.shared.get("rescale") and plan.method.per_delta and sums is None):
-        sums = _total((yield [_summing(bench, plan, chosen, i, *p) for i, p in enumerate(parts)]))
+        sums = _total((yield [_summing(bench, plan, chosen, energy, i, *p) for i, p in enumerate(parts)]))
     if plan.shared.get("rescale") and sums is not None:
         chosen.records["factor"] = _l1_factors(sums)
     mix = _mix(plan, sums[:, 2] / max(plan.count, 1) if energy and sums is not None else None)
     if mix.voices:
         chosen.records["voice"] = mix.voices
     chosen.records["weight"] = mix.weights
-    mixing = Mixing(mix.elect, mix.divide, mix.zero_sign, mix.floor, mix.divisor, float(plan.shared.get("scale", 1.0)))
+    mixing = Mixing(mix.elect, mix.divide, mix.zero_sign, mix.floor, mix.divisor, float(plan.shared.get("scale", 1.0)), bench.add_base)
     yield [_mixing(bench, plan, chosen, mixing, i, *p) for i, p in enumerate(parts)]
 
 
@@ -169,12 +169,12 @@ def _drawing(bench: Workbench, plan: TensorPlan, chosen: _Selections, chances: d
     return task
 
 
-def _summing(bench: Workbench, plan: TensorPlan, chosen: _Selections, span: int, start: int, stop: int) -> Task:
+def _summing(bench: Workbench, plan: TensorPlan, chosen: _Selections, squares: bool, span: int, start: int, stop: int) -> Task:
     def task(own: Scratch) -> NDArray[np.float64]:
         out = np.zeros((len(plan.inputs), 3))
         records, shared = chosen.for_span(span, start, pattern_space(plan))
         for at, count in bench.chunks(start, stop):
-            bench.check(plan, bench.kernels.selected_sums(bench.read(own, plan, at, count), records, shared, out))
+            bench.check(plan, bench.kernels.selected_sums(bench.read(own, plan, at, count), records, shared, out, squares=squares))
         return out
 
     return task

@@ -16,9 +16,9 @@ from ..errors import CompatibilityError, NonFiniteError
 from ..recipes.plan import TensorPlan
 from .kernels import BASE_BIT, BLOCK, OUTPUT_BIT, Chunk, Kernels
 
-SPAN = 512 * BLOCK
+SPAN = 1024 * BLOCK
 """Elements of the unit of work. Sums are rounded once a span, so this is fixed, whatever the memory and the threads."""
-CHUNK = 128 * BLOCK
+CHUNK = 256 * BLOCK
 """Elements read at once; a divisor of SPAN."""
 KERNEL_OUTPUTS = ("F64", "F32", "F16", "BF16")
 
@@ -47,6 +47,8 @@ class Workbench:
     allow_nonfinite: bool = False
     chunk: int = CHUNK
     device: str = "cpu"
+    add_base: bool = True
+    """Off for the direction alone: what is added to the base, without it."""
     moved: Callable[[int], None] = lambda size: None
     notes: dict[str, list[str]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

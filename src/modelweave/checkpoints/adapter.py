@@ -1,0 +1,246 @@
+"""A LoRA adapter over a base: each tensor is adapted when it is read, no model is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+from .adapter_config import AdapterConfig, read_adapter_config
+from .adapter_tensor import AdapterTensor, Factor, FactorCache, Replaced
+from .json_text import parse_json
+from .opened import FileCheckpoint
+from .place import Place
+from .shards import Weights
+from .tensors import Checkpoint, TensorRef
+from .weights_file import read_weights
+
+READABLE = ("F64", "F32", "F16", "BF16")
+"""The types that a base and its adapter may have; quantised ones need their scales."""
+_FILES = ("adapter_model.safetensors", "adapter_model.bin")
+_FACTOR = re.compile(r"(?P<module>.+)\.lora_(?P<embedding>embedding_)?(?P<side>[AB])(\.(?!weight$|bias$)[^.]+)?(\.(?P<kind>weight|bias))?")
+_REMEDY = "check that this is the base that the adapter was trained on"
+
+
+@dataclass
+class _Module:
+    """The factors of one adapted module, by side, and the bias that B may have."""
+
+    factors: dict[str, TensorRef] = field(default_factory=dict)
+    bias: TensorRef | None = None
+    embedding: bool = False
+
+
+class AdaptedCheckpoint(Checkpoint):
+    """A base with an adapter applied. Side files, buffers and folder are the base's; `warnings` tells what happens to ties."""
+
+    def __init__(
+        self,
+        label: str,
+        base: Checkpoint,
+        adapter: FileCheckpoint,
+        tensors: Mapping[str, TensorRef],
+        aliases: Mapping[str, str],
+        config: dict[str, Any] | None,
+        warnings: Iterable[str],
+    ) -> None:
+        super().__init__(label, tensors, config=config, aliases=aliases, buffers=base.buffers)
+        self.base, self.adapter = base, adapter
+        self.folder: Path | None = getattr(base, "folder", None)
+        self.warnings = (*getattr(base, "warnings", ()), *adapter.warnings, *warnings)
+        self.ignored: dict[str, str] = {**getattr(base, "ignored", {}), **adapter.ignored}
+        self.metadata: dict[str, str] = dict(getattr(base, "metadata", {}))
+
+    def side_files(self) -> tuple[str, ...]:
+        return self.base.side_files()
+
+    def side_file(self, name: str) -> bytes:
+        return self.base.side_file(name)
+
+    def provenance(self, *, hash_large: bool = False) -> dict[str, Any]:
+        """That of the base and of the adapter."""
+        options: dict[str, Any] = {"hash_large": True} if hash_large else {}
+        return {"label": self.label, "base": self.base.provenance(**options), "adapter": self.adapter.provenance(**options)}
+
+    def fingerprint(self) -> str:
+        parts = [c.fingerprint() if hasattr(c, "fingerprint") else c.label for c in (self.base, self.adapter)]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def close(self) -> None:
+        for part in (self.base, self.adapter):
+            if hasattr(part, "close"):
+                part.close()
+
+
+def apply_adapter(base: Checkpoint, place: Place, label: str) -> AdaptedCheckpoint:
+    """The checkpoint base + adapter, for a LoRA adapter in PEFT's layout.
+
+    W + scale * B A for linear layers, Conv1D (transposed), embeddings and convolutions; biases and modules_to_save replace the base's.
+    Every tensor of the adapter must find its place. Raises CheckpointError otherwise, and for kinds other than plain LoRA.
+    """
+    names = place.sizes()
+    if "adapter_config.json" not in names:
+        raise CheckpointError(f"{place.where}: has no adapter_config.json, expected an adapter in PEFT's layout; check the path behind '+'")
+    config = read_adapter_config(parse_json(place.read("adapter_config.json"), f"{place.where}: 'adapter_config.json'"), place.where)
+    file = next((name for name in _FILES if name in names), None)
+    if file is None:
+        raise CheckpointError(f"{place.where}: has neither {' nor '.join(_FILES)}; copy or download the adapter again")
+    found = read_weights(place.open(file))
+    weights = Weights(found.tensors, (found,), found.metadata, found.ignored)
+    adapter = FileCheckpoint(place.where.strip("'"), weights, place, place.origin())
+    return _Applied(base, adapter, config, place.where).checkpoint(label)
+
+
+class _Applied:
+    def __init__(self, base: Checkpoint, adapter: FileCheckpoint, config: AdapterConfig, where: str) -> None:
+        self.base, self.adapter, self.config, self.where = base, adapter, config, where
+        self.tensors: dict[str, TensorRef] = dict(base)
+        self.aliases = dict(base.aliases)
+        self.cache = FactorCache()
+        self.warnings: list[str] = []
+        self.untied = False
+
+    def checkpoint(self, label: str) -> AdaptedCheckpoint:
+        modules, whole = _sorted_out(self.adapter, self.where)
+        rename = self._renaming([*(f"{module}.weight" for module in modules), *whole])
+        for name, ref in whole.items():
+            self._replace(rename(name), ref)
+        for module, parts in modules.items():
+            self._adapt(module, rename, parts)
+        config = self.base.config
+        if self.untied and config is not None:
+            config = {**config, "tie_word_embeddings": False}
+        return AdaptedCheckpoint(label, self.base, self.adapter, self.tensors, self.aliases, config, self.warnings)
+
+    def _renaming(self, names: list[str]) -> Any:
+        """How the adapter's names become the base's: as they are, or all with one prefix more or less."""
+        there = {*self.base, *self.base.aliases}
+        missing = [name for name in names if name not in there]
+        if not missing:
+            return lambda name: name
+        first = missing[0]
+        for prefix in sorted({name[: -len(first)] for name in there if name.endswith("." + first)}):
+            if all(prefix + name in there for name in names):
+                return lambda name: prefix + name
+        head, dot, _ = first.partition(".")
+        if all(name.startswith(head + dot) and name[len(head + dot) :] in there for name in names):
+            return lambda name: name[len(head + dot) :]
+        raise CheckpointError(f"{self.where}: adapts '{first}', which '{self.base.label}' does not have; {_REMEDY}")
+
+    def _replace(self, name: str, ref: TensorRef) -> None:
+        target = self._target(name)
+        if ref.shape != target.shape:
+            raise CheckpointError(self._misfit(name, target.shape, ref.shape))
+        self.tensors[name] = Replaced(ref, target)
+
+    def _adapt(self, module: str, rename: Any, parts: _Module) -> None:
+        weight = rename(f"{module}.weight")
+        a, b = parts.factors.get("A"), parts.factors.get("B")
+        if a is None or b is None:
+            side = "A" if a is None else "B"
+            raise CheckpointError(f"{self.where}: '{module}' lacks its factor lora_{side}; copy or download the adapter again")
+        rank = self.config.rank_of(module)
+        if len(a.shape) < 2 or len(b.shape) < 2 or a.shape[0] != rank or b.shape[1] != rank or math.prod(b.shape[2:]) != 1:
+            raise CheckpointError(
+                f"{self.where}: '{module}' has factors {_by(a.shape)} and {_by(b.shape)}, expected rank {rank} by adapter_config.json; "
+                "check r and rank_pattern"
+            )
+        for ref in (a, b, *([parts.bias] if parts.bias is not None else [])):
+            self._number(ref, ref.name)
+        target = self._target(weight)
+        self._number(target, weight)
+        left, right = self._factors(weight, target.shape, a, b, rank, parts.embedding)
+        scale = self.config.scale_of(module)
+        self.tensors[weight] = AdapterTensor(target, left, right, scale, self.cache, weight)
+        if parts.bias is not None:
+            self._adapt_bias(rename(f"{module}.bias"), parts.bias, scale)
+        tied = [alias for alias, name in self.aliases.items() if name == weight]
+        if tied:
+            self.warnings.append(
+                f"{self.where}: adapts '{weight}', which is also '{tied[0]}'; both change, as with PEFT's merge_and_unload"
+            )
+
+    def _adapt_bias(self, name: str, ref: TensorRef, scale: float) -> None:
+        target = self._target(name)
+        if ref.shape != target.shape or len(ref.shape) != 1:
+            raise CheckpointError(self._misfit(name, target.shape, ref.shape))
+        self._number(target, name)
+        self.tensors[name] = AdapterTensor(target, Factor(ref, ref.shape[0], 1), None, scale, self.cache, name)
+
+    def _factors(self, name: str, shape: tuple[int, ...], a: TensorRef, b: TensorRef, rank: int, embedding: bool) -> tuple[Factor, Factor]:
+        """left (rows, rank) and right (rank, columns) of the product that has the target's orientation."""
+        into, out = math.prod(a.shape[1:]), b.shape[0]
+        plain = shape == (out, *a.shape[1:])
+        turned = len(a.shape) == 2 and shape == (a.shape[1], out)
+        # a square matrix fits both ways; then the config decides
+        if turned and (embedding or not plain or self.config.transposed):
+            return Factor(a, rank, into, transposed=True), Factor(b, out, rank, transposed=True)
+        if plain and not embedding:
+            return Factor(b, out, rank), Factor(a, rank, into)
+        raise CheckpointError(self._misfit(name, shape, (a.shape[1], out) if embedding else (out, *a.shape[1:])))
+
+    def _target(self, name: str) -> TensorRef:
+        """The base's tensor; a name that is only an alias gets a tensor of its own, and the tie is cut."""
+        if name in self.tensors:
+            return self.tensors[name]
+        other = self.aliases.pop(name, None)
+        if other is None:
+            raise CheckpointError(f"{self.where}: adapts '{name}', which '{self.base.label}' does not have; {_REMEDY}")
+        self.untied = True
+        self.warnings.append(f"{self.where}: adapts '{name}' alone, which the base shares with '{other}'; the two are no longer tied")
+        return _Renamed(self.base[other], name)
+
+    def _number(self, ref: TensorRef, name: str) -> None:
+        if ref.dtype not in READABLE:
+            raise CheckpointError(
+                f"{self.where}: '{name}' has the dtype {ref.dtype}, expected one of {', '.join(READABLE)}; dequantise the model first"
+            )
+
+    def _misfit(self, name: str, expected: tuple[int, ...], got: tuple[int, ...]) -> str:
+        return f"{self.where}: '{name}' is {_by(got)} in the adapter, {_by(expected)} in '{self.base.label}'; {_REMEDY}"
+
+
+class _Renamed(Replaced):
+    """A tensor under another name."""
+
+    def __init__(self, ref: TensorRef, name: str) -> None:
+        super().__init__(ref, ref)
+        self.name = name
+
+
+def _sorted_out(adapter: Checkpoint, where: str) -> tuple[dict[str, _Module], dict[str, TensorRef]]:
+    """The adapted modules, and the tensors that replace the base's, by the names inside the adapted model."""
+    modules: dict[str, _Module] = {}
+    whole: dict[str, TensorRef] = {}
+    for name, ref in adapter.items():
+        plain = name.removeprefix("base_model.model.")
+        found = _FACTOR.fullmatch(plain)
+        if found is None:
+            if ".lora_" in plain or ".token_adapter." in plain:
+                raise CheckpointError(f"{where}: its tensor '{name}' is no part of plain LORA; merge it with PEFT's merge_and_unload first")
+            plain = re.sub(r"\.modules_to_save(\.default)?(?=\.)|\.base_layer(?=\.)", "", plain)
+            if plain in whole:
+                raise CheckpointError(f"{where}: has two tensors for '{plain}'; copy or download the adapter again")
+            whole[plain] = ref
+            continue
+        parts = modules.setdefault(found["module"], _Module())
+        if found["kind"] == "bias" and found["side"] == "B":
+            parts.bias = ref
+        elif found["kind"] == "bias" or found["side"] in parts.factors:
+            raise CheckpointError(f"{where}: does not know what its tensor '{name}' is for; copy or download the adapter again")
+        else:
+            parts.factors[found["side"]] = ref
+            parts.embedding |= found["embedding"] is not None
+    if not modules and not whole:
+        raise CheckpointError(f"{where}: its adapter file holds no tensors; copy or download the adapter again")
+    return modules, whole
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "a single number"

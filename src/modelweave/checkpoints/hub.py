@@ -1,0 +1,170 @@
+"""Repositories of the Hugging Face hub: headers by ranged requests, whole files once their data are needed."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+from .place import SUBFOLDERS, LocalPlace, Place
+from .remote import BlockCache, RemoteSource, line_of
+from .source import ByteSource, LocalSource
+from .tensors import Bytes
+
+_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*)(@(?P<revision>[\w.][\w./-]*))?", re.ASCII)
+
+
+def hub_id(text: str) -> tuple[str, str | None] | None:
+    """Repository and revision of a text such as "org/name@main", None for anything else.
+
+    >>> hub_id("org/name@v2"), hub_id("./folder"), hub_id("a/b/c")
+    (('org/name', 'v2'), None, None)
+    """
+    found = _ID.fullmatch(text)
+    if found is None or len(found["repo"]) > 96 or "--" in found["repo"] or ".." in text:
+        return None
+    return found["repo"], found["revision"]
+
+
+def hub_place(repo: str, revision: str | None, where: str, tried: Sequence[str] = ()) -> Place:
+    """The files of a repository at a revision, pinned to its commit.
+
+    Without a line, or with HF_HUB_OFFLINE, what is in the cache. tried: the local paths that were looked for, for the message.
+    """
+    from huggingface_hub import HfApi, constants
+
+    cached = cached_snapshot(repo, revision)
+    if constants.HF_HUB_OFFLINE:
+        if cached is not None:
+            return LocalPlace(cached, where)
+        raise CheckpointError(_nowhere(where, repo, tried, "which is switched off by HF_HUB_OFFLINE and has no copy in the cache"))
+    try:
+        info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=20)
+    except Exception as error:
+        # the hub's client raises errors of several libraries for a line that fails
+        reason = _reason(error)
+        if cached is not None and reason is None:
+            return LocalPlace(cached, where)
+        raise CheckpointError(_nowhere(where, repo, tried, reason or "which cannot be reached")) from error
+    return HubPlace(repo, str(info.sha), where, info.siblings or [])
+
+
+def cached_snapshot(repo: str, revision: str | None) -> Path | None:
+    """The folder of a revision in the hub's cache on this disk, which may lack files."""
+    from huggingface_hub import constants
+
+    root = Path(constants.HF_HUB_CACHE) / ("models--" + repo.replace("/", "--"))
+    revision = revision or "main"
+    try:
+        commit = (root / "refs" / revision).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        commit = revision
+    folder = root / "snapshots" / commit
+    return folder if re.fullmatch(r"[0-9a-f]{40}", commit) and folder.is_dir() else None
+
+
+class HubPlace(Place):
+    """A repository at one commit."""
+
+    def __init__(self, repo: str, commit: str, where: str, siblings: Sequence[Any]) -> None:
+        self.repo, self.commit, self.where = repo, commit, where
+        known = [s for s in siblings if isinstance(getattr(s, "size", None), int)]
+        self._files = {s.rfilename: s for s in known if "/" not in s.rfilename or s.rfilename.rpartition("/")[0] in SUBFOLDERS}
+        self._cache = BlockCache()
+
+    def sizes(self) -> Mapping[str, int]:
+        return {name: int(file.size) for name, file in self._files.items()}
+
+    def open(self, name: str) -> ByteSource:
+        if name not in self._files:
+            raise CheckpointError(f"{self.where}: the repository lacks '{name}'; check its files on the hub")
+        folder = cached_snapshot(self.repo, self.commit)
+        if folder is not None and (folder / name).is_file():
+            return LocalSource(folder / name, name, f"{self.where}: '{name}'")
+        return HubSource(self._ranged(name), lambda: self._download(name))
+
+    def read(self, name: str, limit: int = 256 << 20) -> bytes:
+        source = self.open(name)
+        # small files are worth keeping in the cache
+        if isinstance(source, HubSource) and source.size <= limit:
+            source = source.fetched()
+        if source.size > limit:
+            raise CheckpointError(f"{self.where}: '{name}' has {source.size} bytes, expected at most {limit}; remove or replace it")
+        return source.read(0, source.size)
+
+    def origin(self) -> dict[str, Any]:
+        return {"repo": self.repo, "revision": self.commit}
+
+    def stamp(self, name: str) -> str:
+        return f"{self.commit} {self._files[name].size}"
+
+    def sha256(self, name: str) -> str | None:
+        stored = getattr(self._files.get(name), "lfs", None)
+        found = stored.get("sha256") if isinstance(stored, Mapping) else getattr(stored, "sha256", None)
+        return str(found) if found else None
+
+    def _ranged(self, name: str) -> RemoteSource:
+        from huggingface_hub import HfFileSystem
+
+        path = f"{self.repo}@{self.commit}/{name}"
+        return RemoteSource(HfFileSystem(), path, int(self._files[name].size), self._cache, f"{self.where}: '{name}'")
+
+    def _download(self, name: str) -> str:
+        from huggingface_hub import hf_hub_download
+
+        try:
+            return os.fspath(hf_hub_download(self.repo, name, revision=self.commit))
+        except Exception as error:
+            reason = _reason(error) or f"which cannot be reached ({line_of(error)})"
+            raise CheckpointError(f"{self.where}: '{name}' cannot be fetched from the hub, {reason}") from error
+
+
+class HubSource(ByteSource):
+    """A file of a repository: `read` asks for a range, `read_into` fetches the whole file into the cache first."""
+
+    def __init__(self, ranged: ByteSource, download: Callable[[], str]) -> None:
+        self.name, self.where, self.size = ranged.name, ranged.where, ranged.size
+        self._ranged, self._download = ranged, download
+        self._lock = threading.Lock()
+        self._local: LocalSource | None = None
+
+    def fetched(self) -> LocalSource:
+        """The file in the cache."""
+        with self._lock:
+            if self._local is None:
+                local = LocalSource(self._download(), self.name, self.where)
+                if local.size != self.size:
+                    raise CheckpointError(f"{self.where}: has {local.size} bytes in the hub's cache, expected {self.size}; delete it there")
+                self._local = local
+            return self._local
+
+    def read_into(self, offset: int, out: Bytes) -> None:
+        self.fetched().read_into(offset, out)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return (self._local or self._ranged).read(offset, length)
+
+    def close(self) -> None:
+        if self._local is not None:
+            self._local.close()
+
+
+def _reason(error: Exception) -> str | None:
+    """What the hub answered, None where it did not answer."""
+    words = {
+        "GatedRepoError": "which asks to accept terms; accept them on its page and log in",
+        "RepositoryNotFoundError": "which has no such repository, or a private one; check the name and log in",
+        "RevisionNotFoundError": "which has no such revision; check it on the repository's page",
+        "HFValidationError": "which does not take this name",
+        "DisabledRepoError": "which has disabled the repository",
+    }
+    return next((words[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in words), None)
+
+
+def _nowhere(where: str, repo: str, tried: Sequence[str], reason: str) -> str:
+    looked = f"there is no folder {' nor '.join(tried)}" if tried else "it was looked for"
+    return f"{where}: {looked}, and '{repo}' cannot be had from the hub, {reason}"

@@ -1,0 +1,133 @@
+"""Checkpoints in memory: modules, and mappings of torch tensors or numpy arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointError
+from .dtypes import DTYPES, TAG_OF_TORCH
+from .opened import fingerprint_of
+from .tensors import Bytes, Checkpoint, TensorRef
+
+_SAMPLE = 1 << 12
+
+
+class ArrayTensor(TensorRef):
+    """A torch tensor or numpy array. tensor: the original, so that callers can know its device."""
+
+    def __init__(self, name: str, tensor: Any) -> None:
+        super().__init__(name, tuple(int(n) for n in tensor.shape), _tag(name, tensor))
+        self.tensor = tensor
+        self._lock = threading.Lock()
+        self._bytes: Any = None
+
+    def read_into(self, start: int, out: Bytes) -> None:
+        at = start * DTYPES[self.dtype].itemsize
+        if at < 0 or at + out.nbytes > self.nbytes:
+            raise IndexError(f"{self.name}: elements from {start} on exceed its {self.count}")
+        with self._lock:
+            if self._bytes is None:
+                self._bytes = _in_order(self.tensor)
+        part = self._bytes[at : at + out.nbytes]
+        out[:] = part if isinstance(part, np.ndarray) else part.cpu().numpy()
+
+
+class MemoryCheckpoint(Checkpoint):
+    """A module or a mapping. ignored: entries that are no tensors, with the reason."""
+
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, label: str, tensors: Mapping[str, TensorRef], *, ignored: Mapping[str, str], **more: Any) -> None:
+        super().__init__(label, tensors, **more)
+        self.ignored = dict(ignored)
+
+    def provenance(self, *, hash_large: bool = False) -> dict[str, Any]:
+        return {"label": self.label, "kind": "memory", "fingerprint": self.fingerprint(), "files": []}
+
+    def fingerprint(self) -> str:
+        """A cheap sha256 over names, shapes, types and the first and last values of each tensor."""
+        digest = hashlib.sha256()
+        for name in sorted(self):
+            ref = self[name]
+            size = min(ref.count, _SAMPLE)
+            digest.update(ref.read(0, size).data)
+            digest.update(ref.read(ref.count - size, ref.count).data)
+        return fingerprint_of(self.values(), digest.hexdigest())
+
+
+def open_module(module: Any, label: str = "module") -> MemoryCheckpoint:
+    """The parameters and persistent buffers of an nn.Module; tied ones appear once, their other names as aliases."""
+    tensors, ignored = _split(module.state_dict(keep_vars=False))
+    first: dict[Any, str] = {}
+    aliases: dict[str, str] = {}
+    for name, ref in tensors.items():
+        tensor = ref.tensor
+        place = (tensor.device, tensor.data_ptr(), ref.shape, tuple(tensor.stride()), ref.dtype)
+        if ref.count and first.setdefault(place, name) != name:
+            aliases[name] = first[place]
+    buffers = frozenset(name for name, _ in module.named_buffers(remove_duplicate=False)) & tensors.keys()
+    kept = {name: ref for name, ref in tensors.items() if name not in aliases}
+    return MemoryCheckpoint(label, kept, ignored=ignored, config=_config(module), aliases=aliases, buffers=buffers)
+
+
+def open_mapping(values: Mapping[Any, Any], label: str = "state dict") -> MemoryCheckpoint:
+    """A state dict of torch tensors or numpy arrays.
+
+    >>> ref = open_mapping({"w": np.arange(4, dtype=np.float32)})["w"]
+    >>> ref, ref.read(1, 3).view(np.float32)
+    (ArrayTensor('w', 4, F32), array([1., 2.], dtype=float32))
+    """
+    tensors, ignored = _split(values)
+    if values and not tensors:
+        raise CheckpointError(f"{label}: holds no tensors, expected a mapping from name to torch tensor or numpy array")
+    return MemoryCheckpoint(label, tensors, ignored=ignored)
+
+
+def _split(values: Mapping[Any, Any]) -> tuple[dict[str, ArrayTensor], dict[str, str]]:
+    tensors: dict[str, ArrayTensor] = {}
+    ignored: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, np.ndarray) or _is_torch(value):
+            tensors[str(key)] = ArrayTensor(str(key), value)
+        else:
+            ignored[str(key)] = f"it is of type {type(value).__name__}, no tensor"
+    return tensors, ignored
+
+
+def _is_torch(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _tag(name: str, tensor: Any) -> str:
+    if not isinstance(tensor, np.ndarray):
+        layout = str(tensor.layout).removeprefix("torch.")
+        if tensor.device.type == "meta" or layout != "strided" or tensor.is_quantized:
+            kind = "without data (meta)" if tensor.device.type == "meta" else "quantised" if tensor.is_quantized else layout
+            raise CheckpointError(f"tensor '{name}' is {kind}, expected a dense tensor with data; convert it first")
+    word = tensor.dtype.name if isinstance(tensor, np.ndarray) else str(tensor.dtype).removeprefix("torch.")
+    if word not in TAG_OF_TORCH:
+        raise CheckpointError(f"tensor '{name}' has the dtype {word}, expected one of {', '.join(TAG_OF_TORCH)}; convert it first")
+    return TAG_OF_TORCH[word]
+
+
+def _in_order(tensor: Any) -> Any:
+    """All bytes in C order: a view where the tensor has that order already, on its own device."""
+    if isinstance(tensor, np.ndarray):
+        native = tensor.astype(tensor.dtype.newbyteorder("="), copy=False)
+        return np.ascontiguousarray(native).reshape(-1).view(np.uint8)
+    import torch
+
+    return tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)
+
+
+def _config(module: Any) -> dict[str, Any] | None:
+    to_dict = getattr(getattr(module, "config", None), "to_dict", None)
+    found = to_dict() if callable(to_dict) else None
+    return dict(found) if isinstance(found, Mapping) else None

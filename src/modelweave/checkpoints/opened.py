@@ -1,0 +1,98 @@
+"""A checkpoint that is read from files: its tensors, side files, origin and fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+from .json_text import parse_json
+from .place import Place, side_names
+from .shards import Weights, read_folder
+from .source import ByteSource, LocalSource, file_sha256, source_sha256
+from .tensors import Checkpoint, TensorRef
+from .ties import tied_heads
+from .weights_file import read_weights
+
+HASHED_FREELY = 256 << 20
+"""Files below this size in bytes are hashed for the manifest without being asked."""
+
+
+class FileCheckpoint(Checkpoint):
+    """Weights in one file, or in a folder with config, tokenizer and their kin.
+
+    folder: on this machine's disk, None elsewhere. ignored: what is left out, with the reason: entries that are no tensors and
+    further copies of the weights. warnings: sentences for the user. metadata: free text of the safetensors headers.
+    """
+
+    def __init__(self, label: str, weights: Weights, place: Place | None, origin: Mapping[str, Any]) -> None:
+        config = None
+        names = {} if place is None else place.sizes()
+        if place is not None and "config.json" in names:
+            config = parse_json(place.read("config.json"), f"{place.where}: 'config.json'")
+        super().__init__(label, weights.tensors, config=config, aliases=tied_heads(config, weights.tensors))
+        self.metadata, self.ignored, self.warnings = dict(weights.metadata), dict(weights.ignored), weights.warnings
+        self.folder: Path | None = None if place is None else place.folder
+        self._weights, self._place, self._origin = weights, place, dict(origin)
+
+    def side_files(self) -> tuple[str, ...]:
+        return () if self._place is None else side_names(self._place.sizes())
+
+    def side_file(self, name: str) -> bytes:
+        if self._place is None or name not in self.side_files():
+            raise KeyError(name)
+        return self._place.read(name)
+
+    def provenance(self, *, hash_large: bool = False) -> dict[str, Any]:
+        """label, path, repo or address, revision, and the files of weights with size and hashes.
+
+        sha256 is there where it is known for free or the file has less than 256 MiB; hash_large: whether larger ones are read for it.
+        """
+        files = []
+        for file in self._weights.files:
+            source = file.source
+            row = {"name": source.name, "size": source.size, "header_sha256": file.header_sha256}
+            digest = self._place.sha256(source.name) if self._place is not None else None
+            if digest is None and isinstance(source, LocalSource) and (hash_large or source.size < HASHED_FREELY):
+                digest = file_sha256(source.path)
+            elif digest is None and hash_large:
+                digest = source_sha256(source)
+            files.append({**row, "sha256": digest} if digest is not None else row)
+        return {"label": self.label, **self._origin, "files": files}
+
+    def fingerprint(self) -> str:
+        """A cheap sha256 that changes with names, shapes, types, sizes and times of the files; a resumed run compares it."""
+        stamps = [(file.source.name, file.header_sha256, self._stamp(file.source)) for file in self._weights.files]
+        return fingerprint_of(self.values(), [self._origin.get("revision"), stamps])
+
+    def _stamp(self, source: ByteSource) -> str:
+        if self._place is not None:
+            return self._place.stamp(source.name)
+        return f"{source.size} {getattr(source, 'mtime_ns', '')}"
+
+    def close(self) -> None:
+        """Give open files back; they are given back anyway when the checkpoint is no longer used."""
+        for file in self._weights.files:
+            file.source.close()
+
+
+def fingerprint_of(tensors: Iterable[TensorRef], more: Any) -> str:
+    """The sha256 of tensors' names, shapes and types, and of anything else that JSON can hold."""
+    rows = sorted([ref.name, list(ref.shape), ref.dtype, ref.stored] for ref in tensors)
+    return hashlib.sha256(json.dumps([rows, more], sort_keys=True, default=str).encode()).hexdigest()
+
+
+def open_place(place: Place, label: str) -> FileCheckpoint:
+    """The checkpoint of a folder."""
+    return FileCheckpoint(label, read_folder(place), place, place.origin())
+
+
+def open_file(source: ByteSource, label: str, origin: Mapping[str, Any]) -> FileCheckpoint:
+    """The checkpoint of a single file of weights; what else stands in its folder is not looked at."""
+    found = read_weights(source)
+    if not found.tensors and found.ignored:
+        raise CheckpointError(f"{source.where}: holds no tensors; expected a state dict")
+    return FileCheckpoint(label, Weights(found.tensors, (found,), found.metadata, found.ignored), None, origin)

@@ -1,0 +1,232 @@
+"""Where bytes come from: a file on disk, or anything else that can be read at an offset."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import stat
+import threading
+import weakref
+from abc import ABC, abstractmethod
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointError
+from .tensors import Bytes
+
+HELD_FILES = 256
+"""So many files stay open; further ones are opened for each read, so that hundreds of shards need few descriptors."""
+
+# reentrant, because a garbage collection inside the lock may close files
+_held_lock = threading.RLock()
+_held = 0
+
+
+class ByteSource(ABC):
+    """Bytes that are read at an offset, from several threads at once.
+
+    name: of the file. where: what messages begin with. size: in bytes. `read_into` raises CheckpointError where the bytes end early.
+    """
+
+    name: str
+    where: str
+    size: int
+
+    @abstractmethod
+    def read_into(self, offset: int, out: Bytes) -> None:
+        """Fill `out` (uint8, contiguous) with the bytes from `offset` on."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A few bytes, such as a header; large ones are read into their destination instead."""
+        out = np.empty(length, np.uint8)
+        self.read_into(offset, out)
+        return out.tobytes()
+
+    def close(self) -> None:  # noqa: B027, most sources hold nothing
+        """Give back what is held; reading again opens it again."""
+
+
+class LocalSource(ByteSource):
+    """A plain file. It is opened once and shared; it may be replaced under its name without harm while it is held."""
+
+    def __init__(self, path: str | os.PathLike[str], name: str | None = None, where: str | None = None) -> None:
+        self.path = Path(path)
+        self.name = name or self.path.name
+        self.where = where or f"'{self.name}'"
+        with self._told():
+            found = os.stat(self.path)
+        if not stat.S_ISREG(found.st_mode):
+            raise CheckpointError(f"{self.where}: expected a plain file, got a folder, pipe or device; give the path of a file")
+        self.size, self.mtime_ns = found.st_size, found.st_mtime_ns
+        self._identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        self._lock = threading.Lock()
+        self._fd: int | None = None
+        self._closer: Any = None
+
+    def read_into(self, offset: int, out: Bytes) -> None:
+        if not out.nbytes:
+            return
+        fd = self._hold()
+        if fd is not None:
+            self._fill(fd, offset, out)
+            return
+        fd = self._open()
+        try:
+            self._fill(fd, offset, out)
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closer is not None:
+                self._closer()
+            self._fd = self._closer = None
+
+    def _hold(self) -> int | None:
+        """The shared descriptor, or None where enough files are open already."""
+        global _held
+        with self._lock:
+            if self._fd is None:
+                with _held_lock:
+                    if _held >= HELD_FILES:
+                        return None
+                    _held += 1
+                try:
+                    self._fd = self._open()
+                except BaseException:
+                    _release(None)
+                    raise
+                self._closer = weakref.finalize(self, _release, self._fd)
+            return self._fd
+
+    def _open(self) -> int:
+        with self._told():
+            fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+        found = os.fstat(fd)
+        if (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) != self._identity:
+            os.close(fd)
+            raise CheckpointError(f"{self.where}: the file changed after it was opened; open the checkpoint again")
+        return fd
+
+    def _fill(self, fd: int, offset: int, out: Bytes) -> None:
+        view, done = out.data, 0
+        while done < len(view):
+            with self._told():
+                count = _pread_into(fd, view[done:], offset + done)
+            if not count:
+                raise ended(self.where, offset + len(view), offset + done)
+            done += count
+
+    @contextlib.contextmanager
+    def _told(self) -> Any:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.where}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+class Section(ByteSource):
+    """A stretch of another source, as in one storage of a larger file."""
+
+    def __init__(self, source: ByteSource, start: int, size: int) -> None:
+        self.source, self.start, self.size = source, start, size
+        self.name, self.where = source.name, source.where
+
+    def read_into(self, offset: int, out: Bytes) -> None:
+        if offset + out.nbytes > self.size:
+            raise ended(self.where, offset + out.nbytes, self.size)
+        self.source.read_into(self.start + offset, out)
+
+
+class SourceFile(io.RawIOBase):
+    """A source as a file object, for readers that want one."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source, self._at = source, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        start = {0: 0, 1: self._at, 2: self._source.size}[whence]
+        if start + offset < 0:
+            raise ValueError("a position before the beginning")
+        self._at = start + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        count = max(0, min(len(buffer), self._source.size - self._at))
+        if count:
+            self._source.read_into(self._at, np.frombuffer(buffer, np.uint8, count))
+        self._at += count
+        return count
+
+
+def ended(where: str, expected: int, got: int) -> CheckpointError:
+    """The error for bytes that are missing at the end."""
+    return CheckpointError(f"{where}: ends after {got} bytes, expected at least {expected}; it is truncated, copy or download it again")
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """The sha256 of a file in hexadecimal; unchanged files are hashed once."""
+    found = os.stat(path)
+    return _file_sha256(os.fspath(path), found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _file_sha256(path: str, size: int, mtime_ns: int) -> str:
+    return source_sha256(LocalSource(path))
+
+
+def source_sha256(source: ByteSource) -> str:
+    """The sha256 of everything in a source."""
+    digest, buffer = hashlib.sha256(), np.empty(1 << 20, np.uint8)
+    for at in range(0, source.size, len(buffer)):
+        part = buffer[: min(len(buffer), source.size - at)]
+        source.read_into(at, part)
+        digest.update(part.data)
+    return digest.hexdigest()
+
+
+def _release(fd: int | None) -> None:
+    global _held
+    with _held_lock:
+        _held -= 1
+    if fd is not None:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+if hasattr(os, "preadv"):
+
+    def _pread_into(fd: int, view: memoryview, offset: int) -> int:
+        return os.preadv(fd, [view], offset)
+
+elif hasattr(os, "pread"):
+
+    def _pread_into(fd: int, view: memoryview, offset: int) -> int:
+        data = os.pread(fd, min(len(view), 1 << 24), offset)
+        view[: len(data)] = data
+        return len(data)
+
+else:
+    _seek_lock = threading.Lock()
+
+    def _pread_into(fd: int, view: memoryview, offset: int) -> int:
+        # a position is shared by all users of a descriptor, so seek and read must not be parted
+        with _seek_lock:
+            os.lseek(fd, offset, os.SEEK_SET)
+            data = os.read(fd, min(len(view), 1 << 24))
+        view[: len(data)] = data
+        return len(data)

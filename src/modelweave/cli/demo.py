@@ -1,0 +1,30 @@
+"""`modelweave demo`: train, merge and compare small models on real images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .printing import say
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder for models, recipes, table and plot.")] = Path("modelweave-demo"),
+    quick: Annotated[bool, typer.Option("--quick", help="A few seconds, and scores that mean nothing.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of data and training.")] = 0,
+) -> None:
+    """Train a small base and four specialists, merge them, and compare everything on all tasks.
+
+    \b
+    Example:
+      modelweave demo my-first-merge
+    """
+    from ..demo.run import run_demo
+    from ..demo.score import table_lines
+
+    result = run_demo(folder, quick=quick, seed=seed, say=lambda line: typer.echo(line, err=True))
+    for line in table_lines(result):
+        say(line)
+    say(f"\n{result.test_images} test images, {result.seconds:.0f} s; plot: {result.plot}")

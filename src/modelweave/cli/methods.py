@@ -1,0 +1,156 @@
+"""`modelweave methods`: the catalog, and one method with a recipe to start from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import Json
+from .printing import say, show_json, show_table
+
+if TYPE_CHECKING:
+    from ..method import Method, Needs, Parameter
+
+BASE_WORDS = {
+    "required": "a base, which changes are taken from",
+    "optional": "a base is optional; with one, changes are taken from it",
+    "input": "no base; one that is given counts as a model",
+    "first": "a base, which is the first of the models",
+}
+SCOPE_WORDS = {"shared": "all", "model": "each model", "input": "each model, base too"}
+STARTS = {"density": 0.5}
+"""Values for the snippet where the default would show nothing."""
+
+
+def methods(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One method, in full.", show_default=False)] = None,
+    json: Json = False,
+) -> None:
+    """List the merge methods, or describe one in full.
+
+    \b
+    Example:
+      modelweave methods ties
+    """
+    from ..catalog import METHODS, method
+
+    if name is not None:
+        row = method(name)
+        return show_json(method_dict(row)) if json else show_method(row)
+    if json:
+        return show_json([method_dict(row) for row in METHODS.values()])
+    rows = [(row.name, row.title, row.needs.base, models_text(row.needs), row.formula) for row in METHODS.values()]
+    show_table(("method", "title", "base", "models", "formula"), rows)
+    say("\nmodelweave methods NAME shows one with its parameters and a recipe to start from")
+
+
+def show_method(row: Method) -> None:
+    """Everything that the row says, and the snippet."""
+    say(f"{row.name}: {row.title}\n")
+    say(f"formula     {row.formula}")
+    say(f"parts       {row.parts}")
+    say(f"needs       {models_text(row.needs)} models; {BASE_WORDS[row.needs.base]}")
+    say(f"properties  {', '.join(sorted(word.replace('_', ' ') for word in row.keeps)) or 'none that is tested'}")
+    say(f"source      {row.source}" + (f" (paper {row.paper:02d})" if row.paper is not None else ""))
+    if row.note:
+        say(f"note        {row.note}")
+    say()
+    if row.parameters:
+        cells = [(_names(p), p.range, _default(p), SCOPE_WORDS[p.scope], p.help) for p in row.parameters]
+        show_table(("parameter", "value", "default", "for", "meaning"), cells)
+    else:
+        say("no parameters")
+    say(f"\nA recipe to start from:\n\n{snippet(row)}")
+
+
+def method_dict(row: Method) -> dict[str, Any]:
+    """The row ready for JSON; limits that are not there and defaults of required parameters are null."""
+    parameters = [_parameter_dict(parameter) for parameter in row.parameters]
+    return {
+        "name": row.name,
+        "title": row.title,
+        "level": row.level,
+        "formula": row.formula,
+        "parts": row.parts,
+        "needs": asdict(row.needs),
+        "properties": sorted(row.keeps),
+        "parameters": parameters,
+        "source": row.source,
+        "paper": row.paper,
+        "note": row.note,
+        "snippet": snippet(row),
+    }
+
+
+def snippet(row: Method) -> str:
+    """A recipe of the method with every parameter that has something to say.
+
+    >>> from modelweave.catalog import method
+    >>> print(snippet(method("slerp")), end="")
+    merge_method: slerp
+    base_model: path/to/first
+    models:
+      - model: path/to/first
+      - model: path/to/second
+    parameters:
+      t: 0.5
+    dtype: bfloat16
+    """
+    own = [f"{p.name}: {_word(_start(p))}" for p in row.parameters if p.scope != "shared" and _start(p) is not None]
+    shared = [f"{p.name}: {_word(_start(p))}" for p in row.parameters if p.scope == "shared" and _start(p) is not None]
+    # the first of two models is the base itself
+    count = 2 if row.needs.base == "first" else min(max(2, row.needs.min_models), row.needs.max_models or 2)
+    lines = [f"merge_method: {row.name}"]
+    lines += {"required": ["base_model: path/to/base"], "first": ["base_model: path/to/first"]}.get(row.needs.base, [])
+    lines.append("models:")
+    for word in ("first", "second")[:count]:
+        lines.append(f"  - model: path/to/{word}")
+        lines += [f"    parameters: {{{', '.join(own)}}}"] if own else []
+    lines += ["parameters:", *(f"  {line}" for line in shared)] if shared else []
+    return "\n".join([*lines, "dtype: bfloat16", ""])
+
+
+def models_text(needs: Needs) -> str:
+    """How many models a method takes, without the base.
+
+    >>> from modelweave.method import Needs
+    >>> models_text(Needs()), models_text(Needs(min_models=2, max_models=2))
+    ('1 or more', '2')
+    """
+    if needs.max_models is None:
+        return f"{needs.min_models} or more"
+    return str(needs.min_models) if needs.min_models == needs.max_models else f"{needs.min_models} to {needs.max_models}"
+
+
+def _start(parameter: Parameter) -> Any:
+    """A value to start from; None where the default says all."""
+    # read for another tool's sake only
+    if parameter.name == "int8_mask":
+        return None
+    if not parameter.required:
+        return STARTS.get(parameter.name, parameter.default)
+    return 0.001 if parameter.at_least == 0 and parameter.at_most == math.inf else 0.5
+
+
+def _word(value: Any) -> str:
+    # YAML 1.1 reads 1e-05 as text
+    return str(value).lower() if isinstance(value, bool) else f"{value:.12f}".rstrip("0") if isinstance(value, float) and "e" in str(value) else str(value)
+
+
+def _names(parameter: Parameter) -> str:
+    return ", ".join((parameter.name, *parameter.aliases))
+
+
+def _default(parameter: Parameter) -> str:
+    if parameter.required:
+        return "required"
+    return "none" if parameter.default is None else _word(parameter.default)
+
+
+def _parameter_dict(parameter: Parameter) -> dict[str, Any]:
+    fields = asdict(parameter)
+    fields["default"] = None if parameter.required else parameter.default
+    return {**fields, "required": parameter.required, "range": parameter.range}

@@ -1,0 +1,63 @@
+"""Four views of the same handwritten digits: tasks that share most of what they need and disagree on the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VIEWS = ("upright", "turned", "mirrored", "upside-down")
+
+
+@dataclass(frozen=True)
+class Split:
+    """images: (n, 1, 8, 8) float32 in [0, 1]. labels: (n,) int64, 0 to 9."""
+
+    images: Tensor
+    labels: Tensor
+
+
+def load_digits(train: int, test: int, *, seed: int) -> tuple[Split, Split]:
+    """The digits that come with scikit-learn (1,797 images of 8 x 8), shuffled, as a training and a test split."""
+    import torch
+
+    try:
+        from sklearn.datasets import load_digits as bundled  # type: ignore[import-untyped,unused-ignore]
+    except ImportError:
+        raise MissingExtraError("scikit-learn", "tabular") from None
+    data = bundled()
+    images = torch.tensor(data.images, dtype=torch.float32).div(16).unsqueeze(1)
+    labels = torch.tensor(data.target, dtype=torch.int64)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    first, second = order[:train], order[len(order) - test :]
+    return Split(images[first], labels[first]), Split(images[second], labels[second])
+
+
+def view(images: Tensor, name: str) -> Tensor:
+    """The images as the task of that name shows them.
+
+    >>> import torch
+    >>> view(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "mirrored").tolist()
+    [[2.0, 1.0], [4.0, 3.0]]
+    """
+    import torch
+
+    turns = {"upright": 0, "turned": 1, "mirrored": 0, "upside-down": 2}[name]
+    turned = torch.rot90(images, turns, (-2, -1))
+    return turned.flip(-1) if name == "mirrored" else turned
+
+
+def as_task(split: Split, name: str) -> Split:
+    """The split with its images shown as the task of that name shows them."""
+    return Split(view(split.images, name), split.labels)
+
+
+def all_views(split: Split) -> Split:
+    """The split once in every view."""
+    import torch
+
+    return Split(torch.cat([view(split.images, name) for name in VIEWS]), split.labels.repeat(len(VIEWS)))

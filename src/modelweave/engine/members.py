@@ -1,0 +1,197 @@
+"""Merging from Python: paths, modules or state dicts in, a state dict or a folder out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..catalog import method as row_of
+from ..checkpoints.dtypes import DTYPES
+from ..checkpoints.memory_sink import MemorySink
+from ..checkpoints.open import open_checkpoint
+from ..checkpoints.tensors import Bytes, Checkpoint
+from ..errors import CompatibilityError, ParameterError
+from ..method import Method
+from ..recipes.in_memory import plan_members
+from ..recipes.plan import Plan
+from ..recipes.sizes import parse_size
+from .merge import write_plan
+from .run import run
+
+if TYPE_CHECKING:
+    import os
+
+    from torch import Tensor, nn
+
+    Model = str | os.PathLike[str] | nn.Module | Mapping[str, Any] | Checkpoint
+
+
+class Prepared(NamedTuple):
+    """A base and the direction that a method found, both as state dicts; the direction is float32 or wider."""
+
+    base: dict[str, Tensor]
+    direction: dict[str, Tensor]
+
+    def at(self, scale: float) -> dict[str, Tensor]:
+        """base + scale * direction, rounded once to the base's types."""
+        merged = {}
+        for name, start in self.base.items():
+            step = self.direction.get(name)
+            merged[name] = start.clone() if step is None else (start.to(step.dtype) + scale * step).to(start.dtype)
+        return merged
+
+
+def merge(
+    models: Sequence[Model] | Mapping[str, Model],
+    *,
+    method: str = "linear",
+    base: Model | None = None,
+    out: str | os.PathLike[str] | None = None,
+    dtype: str | None = None,
+    missing: str = "error",
+    seed: int = 0,
+    device: str = "cpu",
+    threads: int | None = None,
+    memory: int | str = "1GiB",
+    allow_nonfinite: bool = False,
+    **parameters: Any,
+) -> dict[str, Tensor]:
+    """Merge several models into one.
+
+    models: paths, hub ids, modules or state dicts, in a list or by name. base: their common ancestor, for methods that need one.
+    parameters: the method's; those of a member are one value for all or a list with one each. dtype: of the result, by default as
+    stored. out: a folder to write; the state dict is returned without it, and an empty dict with it. The rest as on the command line.
+    Raises ModelweaveError with one sentence for anything that does not fit.
+
+    >>> import torch
+    >>> from modelweave import merge
+    >>> merge([{"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 6.0])}], method="linear", weight=[3, 1])
+    {'w': tensor([1.5000, 3.0000])}
+    """
+    plan = _plan(models, method, base, dtype, missing, seed, parameters)
+    options = {"threads": threads, "memory": _size(memory), "device": device, "seed": seed, "allow_nonfinite": allow_nonfinite}
+    if out is not None:
+        write_plan(plan, out, **options)
+        return {}
+    return _state_dict(plan, options)
+
+
+def prepare(
+    models: Sequence[Model] | Mapping[str, Model],
+    *,
+    method: str,
+    base: Model,
+    missing: str = "error",
+    seed: int = 0,
+    device: str = "cpu",
+    threads: int | None = None,
+    memory: int | str = "1GiB",
+    allow_nonfinite: bool = False,
+    **parameters: Any,
+) -> Prepared:
+    """The base and the direction of a method, so that each scale of a sweep costs one pass.
+
+    merged = base + scale * direction; `prepare(...).at(s)` is `merge(..., scale=s)`.
+
+    >>> import torch
+    >>> from modelweave import prepare
+    >>> found = prepare([{"w": torch.tensor([3.0])}], method="task_arithmetic", base={"w": torch.tensor([1.0])})
+    >>> found.direction["w"], found.at(0.5)["w"]
+    (tensor([2.]), tensor([2.]))
+    """
+    if row_of(method).needs.base not in ("required", "optional"):
+        raise ParameterError(f"prepare: {method} has no direction from a base; call merge, or use task_arithmetic")
+    if "scale" in parameters or "lambda" in parameters:
+        raise ParameterError("prepare: scale is what .at(scale) is for; leave it out here")
+    plan = _plan(models, method, base, None, missing, seed, parameters)
+    start = {name: _tensor(ref.read(), ref.shape, ref.dtype) for name, ref in plan.checkpoints[0].items()}
+    moved = tuple(_wide(t) for t in plan.tensors if t.method is not None and t.base is not None)
+    options = {"threads": threads, "memory": _size(memory), "device": device, "seed": seed, "allow_nonfinite": allow_nonfinite}
+    sink = MemorySink((t.name, t.shape, t.dtype) for t in moved)
+    run(moved, sink, add_base=False, **options)
+    direction = {t.name: _tensor(sink.data[t.name], t.shape, t.dtype) for t in moved}
+    return Prepared({name: start[name] for name in start}, direction)
+
+
+def _wide(tensor: Any) -> Any:
+    from dataclasses import replace
+
+    return replace(tensor, dtype="F64" if tensor.wide else "F32")
+
+
+def _plan(models: Any, method: str, base: Any, dtype: str | None, missing: str, seed: int, parameters: Mapping[str, Any]) -> Plan:
+    row = row_of(method)
+    named = models.items() if isinstance(models, Mapping) and not _is_state_dict(models) else enumerate(models)
+    members = [open_checkpoint(model, label=key if isinstance(key, str) else None) for key, model in named]
+    if not members:
+        raise CompatibilityError("merge: no models were given; expected a list of at least one")
+    members = [_labelled(m, f"models[{i}]") for i, m in enumerate(members)]
+    ancestor = None if base is None else _labelled(open_checkpoint(base), "base")
+    shared, each = _split(row, parameters, [m.label for m in members])
+    return plan_members(members, method=method, base=ancestor, parameters=shared, per_model=each, dtype=dtype, missing=missing, seed=seed)
+
+
+def _is_state_dict(models: Mapping[str, Any]) -> bool:
+    """A mapping of arrays was passed where a list of models belongs."""
+    if models and all(hasattr(v, "shape") for v in models.values()):
+        raise CompatibilityError("merge: models is one state dict; expected a list of models or a dict from name to model")
+    return False
+
+
+def _labelled(checkpoint: Checkpoint, place: str) -> Checkpoint:
+    if checkpoint.label in ("", "state dict", "module", "memory"):
+        checkpoint.label = place
+    return checkpoint
+
+
+def _split(row: Method, parameters: Mapping[str, Any], labels: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Shared parameters, and one dict a member: scalars for all, lists by position, dicts by label."""
+    shared: dict[str, Any] = {}
+    each: list[dict[str, Any]] = [{} for _ in labels]
+    for word, value in parameters.items():
+        parameter = row.parameter(word, "merge")
+        if parameter.scope == "shared":
+            shared[parameter.name] = value
+            continue
+        if isinstance(value, Mapping):
+            values = [value.get(label) for label in labels]
+        elif isinstance(value, (list, tuple, np.ndarray)):
+            values = list(value)
+        else:
+            values = [value] * len(labels)
+        if len(values) != len(labels):
+            raise ParameterError(f"merge: {word} has {len(values)} values for {len(labels)} models; give one, or one for each model")
+        for options, v in zip(each, values, strict=True):
+            if v is not None:
+                options[parameter.name] = v
+    return shared, each
+
+
+def _size(memory: int | str) -> int:
+    return memory if isinstance(memory, int) else parse_size(memory)
+
+
+def _state_dict(plan: Plan, options: Mapping[str, Any]) -> dict[str, Tensor]:
+    sink = MemorySink((t.name, t.shape, t.dtype) for t in plan.tensors)
+    run(plan.tensors, sink, **options)
+    merged = {t.name: _tensor(sink.data[t.name], t.shape, t.dtype) for t in plan.tensors}
+    origin = plan.checkpoints[0]
+    for name, tensor in merged.items():
+        held = getattr(origin[name], "tensor", None) if name in origin else None
+        if held is not None and hasattr(held, "device") and held.device.type != "cpu":
+            merged[name] = tensor.to(held.device)
+    for alias, name in (plan.donor or origin).aliases.items():
+        if name in merged and alias not in merged:
+            merged[alias] = merged[name]
+    return merged
+
+
+def _tensor(data: Bytes, shape: tuple[int, ...], dtype: str) -> Tensor:
+    import torch
+
+    kind = getattr(torch, DTYPES[dtype].torch)
+    if not len(data):
+        return torch.empty(shape, dtype=kind)
+    return torch.from_numpy(data).view(kind).reshape(shape)

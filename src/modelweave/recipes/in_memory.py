@@ -1,0 +1,58 @@
+"""Plans for checkpoints that are open already, without a recipe's text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..checkpoints.tensors import Checkpoint
+from ..errors import RecipeError
+from ..method import Method
+from .build import build_plan
+from .document import validated
+from .plan import Plan
+
+
+def plan_members(
+    checkpoints: Sequence[Checkpoint],
+    *,
+    method: str,
+    base: Checkpoint | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    per_model: Sequence[Mapping[str, Any]] | None = None,
+    dtype: str | None = None,
+    missing: str = "error",
+    shapes: str = "error",
+    seed: int | None = None,
+    methods: Mapping[str, Method] | None = None,
+) -> Plan:
+    """The plan that the recipe `models: checkpoints` would give.
+
+    parameters: for all. per_model: one mapping a checkpoint, which comes first. A base that is also among the checkpoints
+    is the same object there. dtype: of the result, as in "bfloat16".
+    """
+    own = [{} for _ in checkpoints] if per_model is None else [dict(values) for values in per_model]
+    if len(own) != len(checkpoints):
+        raise RecipeError(f"expected parameters for {len(checkpoints)} models, got {len(own)}")
+    opened: dict[str, Checkpoint] = {}
+    labels = [_entered(checkpoint, opened) for checkpoint in checkpoints]
+    models = [{"model": label, "parameters": _scalars(values)} for label, values in zip(labels, own, strict=True)]
+    data: dict[str, Any] = {"merge_method": method, "models": models, "parameters": _scalars(parameters or {})}
+    data |= {"missing": missing, "shapes": shapes, "dtype": dtype}
+    if base is not None:
+        data["base_model"] = next((label for label, known in opened.items() if known is base), None) or _entered(base, opened)
+    return build_plan(validated(data, where="merge"), opened=opened, seed=seed, methods=methods)
+
+
+def _entered(checkpoint: Checkpoint, opened: dict[str, Checkpoint]) -> str:
+    """A label of its own for the checkpoint: several may be called the same."""
+    label, number = checkpoint.label or "model", 2
+    while label in opened:
+        label, number = f"{checkpoint.label} ({number})", number + 1
+    opened[label] = checkpoint
+    return label
+
+
+def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers of other libraries as Python's own."""
+    return {key: value.item() if hasattr(value, "item") else value for key, value in values.items()}

@@ -1,0 +1,149 @@
+"""From a recipe file to checked documents: several documents a file, includes, values from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import RecipeError
+from .document import Document, validated
+from .set_values import split_assignment, with_value
+from .yaml_text import Parsed, read_yaml
+
+MOST_INCLUDES = 20
+
+
+def load_recipe(path: str | Path, sets: Sequence[str] = ()) -> tuple[Document, ...]:
+    """The documents of a recipe file, those first whose results later ones use.
+
+    sets: assignments as after `--set`. Raises RecipeError for a file that cannot be read or does not hold recipes.
+    """
+    path = Path(path)
+    return parse_recipe(_read(path), where=path.name, sets=sets, near=path.parent, _trail=(_identity(path),))
+
+
+def parse_recipe(
+    text: str | bytes, *, where: str = "recipe", sets: Sequence[str] = (), near: str | Path | None = None, _trail: tuple[str, ...] = ()
+) -> tuple[Document, ...]:
+    """The documents of a recipe's text. where: begins every message. near: folder that `include` starts from.
+
+    >>> parse_recipe("{merge_method: linear, models: [{model: a}], parameters: {weight: 1}}", sets=["dtype=float32"])[0].dtype
+    'float32'
+    """
+    folder = Path(near) if near is not None else Path()
+    found = [parsed for parsed in read_yaml(text, where) if parsed.data is not None]
+    if not found:
+        raise RecipeError(f"{where}: expected a mapping with merge_method and models, slices or modules, the text is empty")
+    for parsed in found:
+        _check_mapping(parsed.data, where)
+    datas = [_with_includes(parsed.data, where, folder, _trail, [0]) for parsed in found]
+    datas = _with_sets(datas, sets, where)
+    documents = [_validated(data, parsed, where, len(found)) for data, parsed in zip(datas, found, strict=True)]
+    return _ordered(documents, where)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such recipe; check the path") from None
+    except IsADirectoryError:
+        raise RecipeError(f"{path}: expected a recipe file, got a folder") from None
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _identity(path: Path) -> str:
+    return str(path.resolve())
+
+
+def _check_mapping(data: Any, where: str) -> None:
+    if not isinstance(data, dict):
+        kind = "a list" if isinstance(data, list) else f"{data!r:.40}"
+        raise RecipeError(f"{where}: expected a mapping with merge_method and models, slices or modules, got {kind}")
+
+
+def _with_includes(data: dict[str, Any], where: str, folder: Path, trail: tuple[str, ...], read: list[int]) -> dict[str, Any]:
+    """The mapping over everything that its `include` names. read: how many files so far, shared along the way."""
+    if "include" not in data:
+        return data
+    words = data["include"] if isinstance(data["include"], list) else [data["include"]]
+    under: dict[str, Any] = {}
+    for word in words:
+        if not isinstance(word, str) or not word:
+            raise RecipeError(f"{where}: include: expected the path of a recipe, got {word!r:.40}")
+        path = folder / word
+        if _identity(path) in trail:
+            raise RecipeError(f"{where}: include: '{word}' includes itself; remove one of the includes")
+        read[0] += 1
+        if read[0] > MOST_INCLUDES:
+            raise RecipeError(f"{where}: include: expected at most {MOST_INCLUDES} included files")
+        if not path.is_file():
+            raise RecipeError(f"{where}: include: no such recipe '{word}', looked in {folder}")
+        parts = read_yaml(_read(path), word)
+        if len(parts) != 1:
+            raise RecipeError(f"{where}: include: expected one document in '{word}', got {len(parts)}")
+        _check_mapping(parts[0].data, word)
+        under = _merged(under, _with_includes(parts[0].data, word, path.parent, (*trail, _identity(path)), read))
+    return _merged(under, {key: value for key, value in data.items() if key != "include"})
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings are merged key by key; anything else is replaced."""
+    result = dict(under)
+    for key, value in over.items():
+        both = isinstance(result.get(key), dict) and isinstance(value, dict)
+        result[key] = _merged(result[key], value) if both else value
+    return result
+
+
+def _with_sets(datas: list[dict[str, Any]], sets: Sequence[str], where: str) -> list[dict[str, Any]]:
+    """In a file of several documents a path begins with the document's name, or means the one without a name."""
+    names = [data.get("name") for data in datas]
+    for text in sets:
+        path, value = split_assignment(text)
+        if len(datas) == 1:
+            index = 0
+        elif path[0] in names and len(path) > 1:
+            index, path = names.index(path[0]), path[1:]
+        elif None in names:
+            index = names.index(None)
+        else:
+            known = ", ".join(map(str, names))
+            raise RecipeError(f"--set {text}: {where} holds several documents; begin the path with a name, one of {known}")
+        datas = [*datas[:index], with_value(datas[index], path, value), *datas[index + 1 :]]
+    return datas
+
+
+def _validated(data: dict[str, Any], parsed: Parsed, where: str, count: int) -> Document:
+    name = data.get("name")
+    return validated(data, where=f"{where} ({name})" if count > 1 and isinstance(name, str) else where, lines=parsed.lines)
+
+
+def _ordered(documents: list[Document], where: str) -> tuple[Document, ...]:
+    """Every document after those that it uses, otherwise in the order of the file, the one without a name last."""
+    names = [document.name for document in documents]
+    if names.count(None) > 1 and len(documents) > 1:
+        raise RecipeError(f"{where}: expected a name in every document but one, {names.count(None)} have none; add 'name: ...'")
+    twice = [name for name in names if name is not None and names.count(name) > 1]
+    if twice:
+        raise RecipeError(f"{where}: two documents have the name '{twice[0]}'; rename one")
+    by_name = {document.name: document for document in documents}
+    for document in documents:
+        own = {reference.label.split("+")[0].split("@")[0] for reference in document.references}
+        document._needs = tuple(name for name in names if name is not None and name in own)
+    ordered: list[Document] = []
+
+    def place(document: Document, trail: tuple[str | None, ...]) -> None:
+        if document.name in trail and document.name is not None:
+            raise RecipeError(f"{where}: the documents {' -> '.join(map(str, (*trail, document.name)))} use each other in a circle")
+        if any(document is done for done in ordered):
+            return
+        for name in document.needs:
+            place(by_name[name], (*trail, document.name))
+        ordered.append(document)
+
+    for document in sorted(documents, key=lambda d: d.name is None):
+        place(document, ())
+    return tuple(ordered)

@@ -1,0 +1,57 @@
+"""Results that do not exist yet, so that documents which use earlier ones can be planned from headers too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..checkpoints.tensors import Bytes, Checkpoint, TensorRef
+from ..errors import CheckpointError
+from ..method import Method
+from .build import build_plan
+from .document import Document
+from .plan import Plan
+
+
+class PlannedTensor(TensorRef):
+    """A tensor of a result that is not merged yet: it has a shape and a type, but no values."""
+
+    def read_into(self, start: int, out: Bytes) -> None:
+        raise CheckpointError(f"{self.name}: belongs to a result that is not merged yet; merge the earlier document first")
+
+
+class PlannedCheckpoint(Checkpoint):
+    """The result of a plan before it is merged."""
+
+    def __init__(self, plan: Plan, label: str) -> None:
+        tensors = {t.name: PlannedTensor(t.name, t.shape, t.dtype) for t in plan.tensors}
+        donor = plan.donor
+        aliases = {} if donor is None else {name: to for name, to in donor.aliases.items() if to in tensors and name not in tensors}
+        buffers = frozenset() if donor is None else donor.buffers
+        super().__init__(label, tensors, config=dict(plan.config) if plan.config is not None else None, aliases=aliases, buffers=buffers)
+        self._files = dict(plan.side_files)
+
+    def side_files(self) -> tuple[str, ...]:
+        return tuple(self._files)
+
+    def side_file(self, name: str) -> bytes:
+        return self._files[name]
+
+
+def plan_documents(
+    documents: Sequence[Document],
+    *,
+    near: str | Path | None = None,
+    opened: Mapping[str, Checkpoint] | None = None,
+    seed: int | None = None,
+    methods: Mapping[str, Method] | None = None,
+) -> tuple[Plan, ...]:
+    """The plans of a file's documents, in the order of `load_recipe`; earlier results stand in as headers for later ones."""
+    known = dict(opened or {})
+    plans = []
+    for document in documents:
+        plan = build_plan(document, near=near, opened=known, seed=seed, methods=methods)
+        plans.append(plan)
+        if document.name is not None:
+            known.setdefault(document.name, PlannedCheckpoint(plan, document.name))
+    return tuple(plans)

@@ -1,0 +1,56 @@
+"""Whether inputs share one vocabulary, told from their files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..checkpoints.tensors import Checkpoint
+from .tokenizer_files import Tokenizer, can_be_read, read_tokenizer, vocabulary_digest
+from .tokenizer_settings import TokenizerSettings
+from .vocabulary_tensors import embedding_rows
+
+
+def same_tokenizers(checkpoints: Sequence[Checkpoint]) -> str | None:
+    """None when the vocabularies are equal or cannot be told apart, otherwise one sentence that says how they differ.
+
+    Models without a tokenizer are left out.
+    """
+    known: dict[bytes, Tokenizer] = {}
+    first: tuple[Checkpoint, bytes] | None = None
+    for checkpoint in checkpoints:
+        digest = vocabulary_digest(checkpoint)
+        if digest is None or (first is not None and digest == first[1]):
+            continue
+        if first is None:
+            first = (checkpoint, digest)
+            continue
+        difference = _difference(first[0], checkpoint, known)
+        if difference:
+            return (
+                f"the tokenizers of '{first[0].label}' and '{checkpoint.label}' differ ({difference}); rows are merged by number, "
+                "set tokenizer_source to 'union' or 'base' to merge them by token"
+            )
+    return None
+
+
+def _difference(a: Checkpoint, b: Checkpoint, known: dict[bytes, Tokenizer]) -> str | None:
+    if not (can_be_read(a) and can_be_read(b)):
+        # a tokenizer.json beside the one, a sentencepiece file beside the other: nothing here compares them
+        return "their files have different formats or contents" if can_be_read(a) == can_be_read(b) else None
+    one, two = read_tokenizer(a, known), read_tokenizer(b, known)
+    assert one is not None and two is not None
+    if one.ids == two.ids:
+        return None
+    only_one, only_two = len(one.ids.keys() - two.ids.keys()), len(two.ids.keys() - one.ids.keys())
+    moved = sum(1 for token, i in one.ids.items() if two.ids.get(token, i) != i)
+    return f"{only_one} tokens only in the first, {only_two} only in the second, {moved} with another id"
+
+
+def opaque_but_equal(settings: TokenizerSettings, checkpoints: Sequence[Checkpoint]) -> bool:
+    """Whether all vocabularies are the same file that cannot be parsed, and nothing is asked that would need to."""
+    if settings.tokens or settings.pad_to_multiple_of or any(can_be_read(c) for c in checkpoints):
+        return False
+    if settings.source not in ("union", "base", *(c.label for c in checkpoints)):
+        return False
+    digests = {vocabulary_digest(c) for c in checkpoints}
+    return len(digests) == 1 and None not in digests and len({embedding_rows(c) for c in checkpoints}) == 1

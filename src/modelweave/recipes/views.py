@@ -1,0 +1,104 @@
+"""One input as the builder sees it: its tensors by name, tied names resolved, its layers found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ..checkpoints.tensors import Checkpoint, TensorRef
+from ..errors import CheckpointError
+from .layers import Layout, find_layout
+
+_HEADS = ("lm_head.weight", "embed_out.weight", "lm_head.decoder.weight", "cls.predictions.decoder.weight")
+_EMBEDDINGS = (
+    "embed_tokens.weight", "wte.weight", "word_embeddings.weight", "shared.weight", "embed_in.weight", "tok_embeddings.weight",
+    "embeddings.weight",
+)  # fmt: skip
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "position_ids", "inv_freq")
+
+
+@dataclass(frozen=True)
+class View:
+    """An input and its place among the inputs. architecture: what the recipe says in place of the config, or None."""
+
+    index: int
+    checkpoint: Checkpoint
+    architecture: str | None = None
+
+    @property
+    def label(self) -> str:
+        return self.checkpoint.label
+
+    @cached_property
+    def layout(self) -> Layout:
+        return find_layout(self.checkpoint)
+
+    @cached_property
+    def layers(self) -> Mapping[tuple[str, int], tuple[str, ...]]:
+        """(stack, layer) to the names of that layer's tensors."""
+        found: dict[tuple[str, int], list[str]] = {}
+        for name, place in self.layout.places.items():
+            found.setdefault((place.stack, place.layer), []).append(name)
+        return {key: tuple(names) for key, names in found.items()}
+
+    @cached_property
+    def ties(self) -> bool:
+        """Whether the config says that the output head is the input embedding."""
+        config = self.checkpoint.config or {}
+        inner = config.get("text_config")
+        flag = config.get("tie_word_embeddings", inner.get("tie_word_embeddings") if isinstance(inner, Mapping) else None)
+        return flag is True
+
+    @cached_property
+    def embedding(self) -> str | None:
+        """The stored name of the input embedding."""
+        return next((name for name in self.checkpoint if name.endswith(_EMBEDDINGS)), None)
+
+    def leaves_out(self, name: str) -> bool:
+        """Whether this model's files need no tensor of that name, because another one is it."""
+        if name in self.checkpoint.aliases:
+            return True
+        return self.ties and name.endswith(_HEADS) and self.embedding is not None
+
+    def stored(self, name: str) -> str | None:
+        """The name under which a tensor's data stand here, or None."""
+        if name in self.checkpoint:
+            return name
+        target = self.checkpoint.aliases.get(name)
+        if target is None and self.leaves_out(name):
+            target = self.embedding
+        return target if target is not None and target in self.checkpoint else None
+
+    def find(self, name: str) -> TensorRef | None:
+        """The tensor of that name, through ties."""
+        stored = self.stored(name)
+        return None if stored is None else self.checkpoint[stored]
+
+    def is_buffer(self, name: str) -> bool:
+        """Whether the tensor is a statistic or constant of its module, not a parameter."""
+        return name in self.checkpoint.buffers or name.rpartition(".")[2] in _BUFFERS
+
+
+def open_views(
+    references: Mapping[str, str | None], needs: tuple[str, ...], opened: Mapping[str, Checkpoint] | None, near: str | Path | None
+) -> dict[str, View]:
+    """Every input opened once, in order. references: label to the recipe's override_architecture. needs: results of earlier documents."""
+    views: dict[str, View] = {}
+    for index, (label, architecture) in enumerate(references.items()):
+        views[label] = View(index, open_input(label, needs, opened or {}, near), architecture)
+    return views
+
+
+def open_input(label: str, needs: tuple[str, ...], opened: Mapping[str, Checkpoint], near: str | Path | None) -> Checkpoint:
+    """One input by its label; CheckpointError for one that does not exist, or not yet."""
+    if label in opened:
+        return opened[label]
+    path = label.split("+")[0].split("@")[0]
+    if path in needs:
+        problem = "use it under its plain name" if path in opened else "which is not merged yet"
+        raise CheckpointError(f"model '{label}': '{path}' is the result of another document of the recipe, {problem}")
+    from ..checkpoints.open import open_checkpoint
+
+    return open_checkpoint(label, label=label, near=near)

@@ -1,0 +1,214 @@
+"""What every row of the catalog must keep, generated from the catalog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import modelweave
+from modelweave.catalog import METHODS
+from modelweave.errors import ModelweaveError, ParameterError
+from modelweave.method import Method
+
+ROWS = list(METHODS.values())
+REQUIRED = {"t": 0.3}
+CHOSEN = {"density": 0.5, "epsilon": 0.2, "gamma": 0.1, "select_topk": 0.5}
+SHAPES = [(9, 14), (33,), (1,), (), (0, 4), (3, 2, 5, 2)]
+
+
+def those_that_keep(promise: str) -> list[Method]:
+    return [row for row in ROWS if promise in row.keeps]
+
+
+def by_name(rows: list[Method]) -> Any:
+    return pytest.mark.parametrize("row", rows, ids=[row.name for row in rows])
+
+
+def count_of(row: Method) -> int:
+    return row.needs.max_models or 3
+
+
+def options_of(row: Method, *, thinned: bool = True) -> dict[str, Any]:
+    known = {p.name for p in row.parameters}
+    chosen = {name: value for name, value in CHOSEN.items() if name in known} if thinned else {}
+    if row.name in ("ram", "ramplus_tl"):
+        chosen["epsilon"] = 1e-5
+    return chosen | {p.name: REQUIRED[p.name] for p in row.parameters if p.required}
+
+
+def inputs(row: Method, shape: tuple[int, ...] = (9, 14), dtype: torch.dtype = torch.float32, seed: int = 0) -> tuple[Any, list[Any]]:
+    generator = torch.Generator().manual_seed(seed)
+    base = torch.randn(shape, generator=generator, dtype=torch.float64)
+    members = [base + 0.1 * torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(count_of(row))]
+    return {"w": base.to(dtype)}, [{"w": m.to(dtype)} for m in members]
+
+
+def run(row: Method, base: Any, members: list[Any], **extra: Any) -> torch.Tensor:
+    needs_base = row.needs.base in ("required", "first")
+    options = options_of(row) | extra
+    return modelweave.merge(members, method=row.name, base=base if needs_base else None, **options)["w"]
+
+
+@by_name(ROWS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_shape_and_type_are_kept(row: Method, shape: tuple[int, ...]) -> None:
+    for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
+        base, members = inputs(row, shape, dtype)
+        merged = run(row, base, members)
+        assert merged.shape == torch.Size(shape)
+        assert merged.dtype == dtype
+        assert merged.isfinite().all()
+
+
+@by_name(ROWS)
+def test_inputs_are_not_changed(row: Method) -> None:
+    base, members = inputs(row)
+    before = [base["w"].clone(), *(m["w"].clone() for m in members)]
+    run(row, base, members)
+    for was, now in zip(before, [base["w"], *(m["w"] for m in members)], strict=True):
+        assert torch.equal(was, now)
+
+
+@by_name(those_that_keep("zero_delta_is_base"))
+def test_members_equal_to_the_base_give_the_base(row: Method) -> None:
+    base, members = inputs(row)
+    merged = modelweave.merge([base] * len(members), method=row.name, base=base, **options_of(row))["w"]
+    assert torch.equal(merged, base["w"])
+
+
+@by_name(those_that_keep("exact_on_identical"))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_identical_members_give_themselves(row: Method, dtype: torch.dtype) -> None:
+    base, members = inputs(row, dtype=dtype)
+    base = base if row.needs.base == "required" else members[0]
+    if row.name in ("nearswap", "arcee_fusion"):  # these move towards the other model: identical means equal to the base
+        base = members[0]
+    options = options_of(row, thinned=False)
+    needs_base = row.needs.base in ("required", "first")
+    merged = modelweave.merge([members[0]] * len(members), method=row.name, base=base if needs_base else None, **options)["w"]
+    tolerance = 2 * torch.finfo(dtype).eps * members[0]["w"].abs().max().item()
+    assert torch.allclose(merged, members[0]["w"], rtol=0, atol=tolerance)
+
+
+@by_name(those_that_keep("single_is_itself"))
+def test_one_member_kept_whole_gives_itself(row: Method) -> None:
+    base, members = inputs(row)
+    needs_base = row.needs.base in ("required", "first")
+    options = options_of(row, thinned=False)
+    merged = modelweave.merge(members[:1], method=row.name, base=base if needs_base else None, **options)["w"]
+    assert torch.allclose(merged, members[0]["w"], rtol=0, atol=1e-6)
+
+
+@by_name(those_that_keep("order_free"))
+def test_the_order_of_members_does_not_matter(row: Method) -> None:
+    base, members = inputs(row)
+    assert torch.allclose(run(row, base, members), run(row, base, members[::-1]), rtol=0, atol=1e-6)
+
+
+@by_name(those_that_keep("in_span"))
+def test_the_result_is_a_combination_of_the_inputs(row: Method) -> None:
+    base, members = inputs(row, dtype=torch.float64)
+    merged = run(row, base, members).reshape(-1)
+    stack = torch.stack([base["w"], *(m["w"] for m in members)]).reshape(len(members) + 1, -1)
+    solution = torch.linalg.lstsq(stack.T, merged[:, None]).solution
+    assert (stack.T @ solution - merged[:, None]).abs().max() < 1e-9
+
+
+@by_name(ROWS)
+def test_a_seed_decides_everything(row: Method) -> None:
+    base, members = inputs(row, (40, 50))
+    first, again, other = (run(row, base, members, seed=s) for s in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert torch.equal(first, other) == ("seeded" not in row.keeps)
+
+
+@by_name(ROWS)
+def test_threads_and_memory_do_not_change_a_bit(row: Method) -> None:
+    base, members = inputs(row, (700, 1700), torch.bfloat16)  # more than one unit of work
+    one = run(row, base, members, threads=1)
+    for threads, memory in ((3, "4MiB"), (2, "1MiB")):
+        assert torch.equal(one, run(row, base, members, threads=threads, memory=memory))
+
+
+@by_name(ROWS)
+def test_compiled_and_torch_kernels_agree_to_the_bit(row: Method, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, members = inputs(row, (30, 170))
+    compiled = run(row, base, members)
+    monkeypatch.setenv("MODELWEAVE_TORCH_KERNELS", "1")
+    assert torch.allclose(compiled, run(row, base, members), rtol=0, atol=3e-7)
+    base, members = inputs(row, (30, 170), torch.float64)
+    wide = run(row, base, members)
+    monkeypatch.delenv("MODELWEAVE_TORCH_KERNELS")
+    assert torch.allclose(wide, run(row, base, members), rtol=0, atol=1e-14)
+
+
+@by_name(ROWS)
+def test_bfloat16_is_computed_wide_and_rounded_once(row: Method) -> None:
+    base, members = inputs(row, (60, 70), torch.bfloat16)
+    narrow = run(row, base, members)
+    wide = run(row, {"w": base["w"].double()}, [{"w": m["w"].double()} for m in members])
+    step = torch.finfo(torch.bfloat16).eps * wide.abs().clamp(min=1e-3)
+    off = (narrow.double() - wide).abs() > 0.5001 * step
+    assert off.float().mean() <= 0.002  # an entry at the edge of a selection may fall on the other side
+
+
+@by_name(ROWS)
+def test_non_finite_inputs_are_refused_by_name(row: Method) -> None:
+    for bad in (float("nan"), float("inf")):
+        base, members = inputs(row)
+        members[0]["w"][2, 3] = bad
+        with pytest.raises(ModelweaveError, match=r"w of .*NaN or infinity"):
+            run(row, base, members)
+
+
+@by_name([row for row in ROWS if row.needs.base in ("required", "first")])
+def test_a_missing_base_is_one_sentence(row: Method) -> None:
+    _, members = inputs(row)
+    with pytest.raises(ModelweaveError, match="base") as caught:
+        modelweave.merge(members, method=row.name, **options_of(row))
+    assert "\n" not in str(caught.value)
+
+
+@by_name([row for row in ROWS if row.needs.max_models])
+def test_too_many_members_are_one_sentence(row: Method) -> None:
+    base, members = inputs(row)
+    with pytest.raises(ModelweaveError, match=str(row.needs.max_models)):
+        run(row, base, members * 3)
+
+
+BAD_VALUES = [(row, p) for row in ROWS for p in row.parameters if p.kind in ("float", "int")]
+
+
+@pytest.mark.parametrize(("row", "parameter"), BAD_VALUES, ids=[f"{r.name}-{p.name}" for r, p in BAD_VALUES])
+def test_values_out_of_range_are_refused(row: Method, parameter: Any) -> None:
+    base, members = inputs(row)
+    bad: list[Any] = [float("nan"), "much", None if parameter.default is not None else "none"]
+    if parameter.above > float("-inf"):
+        bad.append(parameter.above)
+    if parameter.at_least > float("-inf"):
+        bad.append(parameter.at_least - 1)
+    if parameter.at_most < float("inf"):
+        bad.append(parameter.at_most + 1)
+    for value in bad:
+        if value is None:
+            continue
+        with pytest.raises(ParameterError, match=parameter.name):
+            run(row, base, members, **{parameter.name: value})
+
+
+@by_name(ROWS)
+def test_a_misspelt_parameter_is_refused_with_the_nearest(row: Method) -> None:
+    base, members = inputs(row)
+    if row.parameters:
+        name = row.parameters[0].name
+        with pytest.raises(ParameterError, match=f"did you mean '{name}'|unknown parameter"):
+            run(row, base, members, **{name + "x": 1})
+
+
+@by_name(ROWS)
+def test_rows_say_what_they_are(row: Method) -> None:
+    assert row.formula and row.source and row.title and row.parts
+    assert all(p.help for p in row.parameters)
+    assert row.needs.min_models <= (row.needs.max_models or 99)
