@@ -40,9 +40,7 @@ def test_interval_repeats_with_its_seed() -> None:
 
 
 def test_table(tmp_path) -> None:
-    rows, best = score_rows(
-        {"base": hits("10", "10"), "both": hits("11", "11")}, {"base": "base", "both": "merge"}, members=1, seed=0
-    )
+    rows, best = score_rows({"base": hits("10", "10"), "both": hits("11", "11")}, {"base": "base", "both": "merge"}, members=1, seed=0)
     result = DemoResult(tmp_path, ("x", "y"), rows, best, 2, tmp_path / "p.png", 1.0)
     lines = table_lines(result)
     assert lines[2] == "| base | 1 | 50.0 | 50.0 | 50.0 |  |"

@@ -56,18 +56,15 @@ def test_recipe_says_when_to_use_it_and_plans(recipe: Path, monkeypatch: pytest.
     assert recipe.read_text().startswith("# When: ")
     found = plan(recipe, monkeypatch, tmp_path)
     assert {tensor.dtype for tensor in found.tensors} == {"BF16"}
-    assert not found.dropped or recipe.stem == "frankenmerge"
+    # only the override to `linear` has no use for the base, and the plan says so of every tensor
+    assert bool(found.dropped) == (recipe.stem == "overrides")
+    assert all(reason.startswith("takes no part in overrides[") for reason in found.dropped.values())
 
 
-def test_frankenmerge_is_deeper_and_scales_the_second_block_only(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_frankenmerge_is_deeper_and_scales_the_second_block_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = plan(EXAMPLES / "recipes" / "frankenmerge.yml", monkeypatch, tmp_path)
     assert found.config is not None and found.config["num_hidden_layers"] == 48
-    scales = {
-        tensor.name: (dict(tensor.per_input[0]) if tensor.per_input else {}) | dict(tensor.shared)
-        for tensor in found.tensors
-    }
+    scales = {tensor.name: (dict(tensor.per_input[0]) if tensor.per_input else {}) | dict(tensor.shared) for tensor in found.tensors}
     assert scales["model.layers.30.mlp.down_proj.weight"]["scale"] == 0.7
     assert scales["model.layers.30.mlp.up_proj.weight"].get("scale", 1.0) == 1.0
     assert scales["model.layers.3.mlp.down_proj.weight"].get("scale") in (None, 1.0)

@@ -102,15 +102,17 @@ def compare(
 ) -> Comparison:
     """Compare every floating tensor that both (and the base) have in one shape. progress(done, total): in bytes.
 
-    >>> from modelweave.checkpoints.memory import from_state_dict
+    >>> from modelweave.checkpoints.open import open_checkpoint
     >>> import numpy as np
-    >>> a, b = (from_state_dict({"w": np.array(v, np.float32)}, "") for v in ([3.0, 4.0], [3.0, 0.0]))
+    >>> a, b = (open_checkpoint({"w": np.array(v, np.float32)}) for v in ([3.0, 4.0], [3.0, 0.0]))
     >>> compare(a, b).total.sums.relative
     0.8
     """
     pairs, skipped = _pairs(a, b, base)
     if not pairs:
-        raise CompatibilityError(f"'{a.label}' and '{b.label}' have no tensor of one name and shape; check that they are models of one kind")
+        raise CompatibilityError(
+            f"'{a.label}' and '{b.label}' have no tensor of one name and shape; check that they are models of one kind"
+        )
     layout, done = find_layout(pairs), 0
     size = sum(ref.nbytes for refs in pairs.values() for ref in refs if ref is not None)
     found: dict[tuple[int | None, str], tuple[int, Sums]] = {}

@@ -44,9 +44,9 @@ class Summary:
 def tensor_rows(checkpoint: Checkpoint, *, collapse: bool = True, contains: str = "") -> list[TensorRow]:
     """The tensors whose name contains a text, in the checkpoint's order; layers of one shape and type in one row unless told otherwise.
 
-    >>> from modelweave.checkpoints.memory import from_state_dict
+    >>> from modelweave.checkpoints.open import open_checkpoint
     >>> import numpy as np
-    >>> model = from_state_dict({f"h.{i}.w": np.zeros((2, 3), np.float32) for i in range(4)}, "model")
+    >>> model = open_checkpoint({f"h.{i}.w": np.zeros((2, 3), np.float32) for i in range(4)})
     >>> [(row.name, row.layers, row.parameters) for row in tensor_rows(model)]
     [('h.*.w', '0-3', 24)]
     """

@@ -174,7 +174,9 @@ def resolve(module: str, name: str, where: str) -> Any:
     word = f"{module}.{name}"
     if word in _KNOWN:
         return _KNOWN[word]
-    shown = word.encode("ascii", "backslashreplace").decode()[:120]
+    # the modules that pickle and the operating system name differently
+    modern = {"__builtin__": "builtins", "posix": "os", "nt": "os", "commands": "subprocess"}.get(module, module)
+    shown = f"{modern}.{name}".encode("ascii", "backslashreplace").decode()[:120]
     raise UnsafeFileError(
         f"{where} asks to run '{shown}', which no file of weights needs; nothing was run: "
         "save the model's state_dict as safetensors where you trust it, and use that"

@@ -15,11 +15,13 @@ _EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, 
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _SIMPLE = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-    *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "STRING", "BINSTRING", "SHORT_BINSTRING"),
+    *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING"),
     *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
 }
 _STORE = frozenset(["PUT", "BINPUT", "LONG_BINPUT"])
 _FETCH = frozenset(["GET", "BINGET", "LONG_BINGET"])
+_MARKS = frozenset(["MARK", "PROTO", "FRAME"])
+_PLAIN = frozenset([*_SIMPLE, *_STORE, *_FETCH, *_MARKS, *_CONSTANT, *_EMPTY, *_TUPLES])
 _HASHABLE = (str, int, float, bytes, type(None))
 
 
@@ -31,10 +33,12 @@ def unpickle(stream: IO[bytes], where: str) -> Any:
     """
     machine = _Machine(where)
     try:
-        for opcode, argument, _ in pickletools.genops(stream):
+        while code := stream.read(1):
+            opcode = pickletools.code2op[code.decode("latin-1")]
             if opcode.name == "STOP":
                 return machine.pop()
-            machine.step(opcode.name, argument)
+            machine.check(opcode.name)
+            machine.step(opcode.name, None if opcode.arg is None else opcode.arg.reader(stream))
     except CheckpointError:
         raise
     except Damaged as error:
@@ -49,6 +53,11 @@ class _Machine:
         self.where = where
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+
+    def check(self, name: str) -> None:
+        """Refuse an operation before its argument is decoded."""
+        if name not in _PLAIN and not hasattr(self, "do_" + name.lower()):
+            raise Damaged(f"the operation {name}, which no file of weights needs")
 
     def step(self, name: str, argument: Any) -> None:
         stack = self.stack
@@ -67,11 +76,8 @@ class _Machine:
         elif name in _TUPLES:
             count = _TUPLES[name]
             stack.append(tuple(self.pop() for _ in range(count))[::-1])
-        elif name not in ("PROTO", "FRAME"):
-            operation = getattr(self, "do_" + name.lower(), None)
-            if operation is None:
-                raise Damaged(f"the operation {name}, which no file of weights needs")
-            operation(argument)
+        elif name not in _MARKS:
+            getattr(self, "do_" + name.lower())(argument)
 
     def pop(self) -> Any:
         value = self.stack.pop()

@@ -27,8 +27,8 @@ def diff(
     """Show by layer and by kind of module how A and B differ.
 
     relative is norm(B - A) / norm(A); changed is the share of entries that are not equal. With --base: norms of
-    the task vectors A - base and B - base, their cosine, the share of entries that each changes, and of those
-    that both change the share with opposite signs (conflicts).
+    the task vectors A - base and B - base (task A, task B), their cosine, the share of entries that each
+    changes, and of those that both change the share with opposite signs (conflicts).
 
     \b
     Example:
@@ -48,30 +48,32 @@ def diff(
         return show_json(as_dict(comparison))
     with_base = comparison.with_base
     if every:
-        _show("every module", comparison.rows, with_base)
+        _show("every module", comparison.rows, with_base, ("layer", "module"))
     else:
-        _show("by layer", comparison.by_layer(), with_base)
+        _show("by layer", comparison.by_layer(), with_base, ("layer",))
         say()
-        _show("by module, over all layers", comparison.by_kind(), with_base)
+        _show("by module, over all layers", comparison.by_kind(), with_base, ("module",))
     say()
-    _show("everything", [comparison.total], with_base)
+    _show("everything", [comparison.total], with_base, ())
     for reason, count in Counter(comparison.skipped.values()).most_common():
         say(f"not compared  {count}: {reason}")
 
 
-def _show(title: str, rows: Sequence[Row], with_base: bool) -> None:
-    columns = ["layer", "module", ">parameters", ">norm A", ">norm B", ">relative", ">changed"]
+def _show(title: str, rows: Sequence[Row], with_base: bool, leads: Sequence[str]) -> None:
+    """One table. leads: which of layer and module stand in front."""
+    columns = [*leads, ">parameters", ">norm A", ">norm B", ">relative", ">changed %"]
     if with_base:
-        columns += [">task norm A", ">task norm B", ">cosine", ">conflicts", ">changed by A", ">changed by B"]
-    show_table(columns, [_cells(row, with_base) for row in rows], title=title)
+        columns += [">task A", ">task B", ">cosine", ">conflicts %", ">A changed %", ">B changed %"]
+    show_table(columns, [_cells(row, with_base, leads) for row in rows], title=title)
 
 
-def _cells(row: Row, with_base: bool) -> list[str]:
+def _cells(row: Row, with_base: bool, leads: Sequence[str]) -> list[str]:
     from ..analysis.diff import row_dict
 
     found: dict[str, Any] = row_dict(row, with_base)
-    layer = "-" if row.layer is None else str(row.layer)
-    cells = [layer, row.kind, f"{found['parameters']:,}", number(found["norm_a"]), number(found["norm_b"]), number(found["relative"])]
+    heads = {"layer": "-" if row.layer is None else str(row.layer), "module": row.kind}
+    cells = [*(heads[lead] for lead in leads), f"{found['parameters']:,}"]
+    cells += [number(found[key]) for key in ("norm_a", "norm_b", "relative")]
     cells.append(percent(found["changed"]))
     if with_base:
         cells += [number(found[key]) for key in ("task_norm_a", "task_norm_b", "cosine")]

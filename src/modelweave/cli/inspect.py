@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder, file, address or hub id, with +ADAPTER for a LoRA.", show_default=False)],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Folder, file, address or hub id, with +ADAPTER for a LoRA.", show_default=False)
+    ],
     every: Annotated[bool, typer.Option("--all", help="One row a tensor instead of one for all layers.")] = False,
-    contains: Annotated[str, typer.Option("--filter", metavar="TEXT", help="Only tensors whose name contains TEXT.", show_default=False)] = "",
+    contains: Annotated[
+        str, typer.Option("--filter", metavar="TEXT", help="Only tensors whose name contains TEXT.", show_default=False)
+    ] = "",
     json: Json = False,
 ) -> None:
     """Show the tensors of MODEL; only headers are read.
@@ -34,7 +38,15 @@ def inspect(
     if json:
         return show_json(as_dict(summary, rows))
     cells = [
-        (row.name, row.layers or "-", row.tensors, "x".join(map(str, row.shape)) or "scalar", row.dtype, f"{row.parameters:,}", human_size(row.bytes))
+        (
+            row.name,
+            row.layers or "-",
+            row.tensors,
+            "x".join(map(str, row.shape)) or "scalar",
+            row.dtype,
+            f"{row.parameters:,}",
+            human_size(row.bytes),
+        )
         for row in rows
     ]
     if cells:

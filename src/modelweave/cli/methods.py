@@ -136,8 +136,11 @@ def _start(parameter: Parameter) -> Any:
 
 
 def _word(value: Any) -> str:
-    # YAML 1.1 reads 1e-05 as text
-    return str(value).lower() if isinstance(value, bool) else f"{value:.12f}".rstrip("0") if isinstance(value, float) and "e" in str(value) else str(value)
+    """A value as YAML reads it back."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    # YAML 1.1 takes 1e-05 for text
+    return f"{value:.12f}".rstrip("0") if "e" in str(value) and isinstance(value, float) else str(value)
 
 
 def _names(parameter: Parameter) -> str:

@@ -95,7 +95,8 @@ def show_plan(plan: Plan, memory: int) -> None:
     show_table(("output", "layers", ">tensors", "shape", "dtype", "method", "from", ">bytes", "note"), outputs)
     say()
     sums = totals(plan, memory)
-    say(f"outputs     {sums.outputs} tensors, {sums.parameters:,} parameters: {sums.merged} merged, {sums.copied} copied, {sums.dropped} dropped")
+    fates = f"{sums.merged} merged, {sums.copied} copied, {sums.dropped} dropped"
+    say(f"outputs     {sums.outputs} tensors, {sums.parameters:,} parameters: {fates}")
     say(f"reads       {human_size(sums.bytes_read)}")
     say(f"writes      {human_size(sums.bytes_written)}")
     say(f"memory      {human_size(sums.peak)} of buffers at most")

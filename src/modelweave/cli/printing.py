@@ -56,13 +56,21 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
-    for column in columns:
-        justify: Any = "right" if column.startswith(">") else "left"
-        table.add_column(column.removeprefix(">"), justify=justify, overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, collapse_padding=True)
+    needed = 1
+    for place, column in enumerate(columns):
+        head, right = column.removeprefix(">"), column.startswith(">")
+        # a number that is broken over two lines is misread; texts and headings may be
+        widest = max(map(len, [*head.split(), *(row[place] for row in rows)]), default=0)
+        least = widest if right else min(widest, 16)
+        needed += least + 2
+        table.add_column(head, justify="right" if right else "left", overflow="fold", min_width=least)
     for row in rows:
         table.add_row(*map(Text, row))
-    Console().print(table)
+    console = Console()
+    # the terminal breaks lines that are too long; rich would leave out columns
+    console.width = max(console.width, needed)
+    console.print(table)
 
 
 def show_json(value: Any) -> None:
@@ -89,8 +97,8 @@ def number(value: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share in per cent; "-" where there is none."""
-    return "-" if share is None else f"{100 * share:.1f} %"
+    """A share in per cent, without the sign; "-" where there is none."""
+    return "-" if share is None else f"{100 * share:.1f}"
 
 
 def throttled(progress: Progress, seconds: float = 0.1, clock: Callable[[], float] = time.monotonic) -> Progress:

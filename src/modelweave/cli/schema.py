@@ -13,7 +13,9 @@ from .printing import say, show_json
 
 
 def schema(
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there instead of printing it.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write it there instead of printing it.", show_default=False)
+    ] = None,
 ) -> None:
     """Print the JSON schema of recipes, for editors that complete and check them.
 

@@ -1,4 +1,4 @@
-"""One small vision transformer, four specialists, eight merges: the whole library in two minutes, on real images."""
+"""One small vision transformer, four specialists, seven merges: the main job in a minute, on real images."""
 
 from .run import run_demo
 from .score import DemoResult, ScoreRow

@@ -17,7 +17,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise MissingExtraError("matplotlib", "tabular") from None
+        raise MissingExtraError("matplotlib", "plot") from None
 
 
 def plot_scores(rows: Sequence[ScoreRow], tasks: Sequence[str], *, best_single: str, file: Path) -> None:

@@ -83,9 +83,7 @@ def merge_by_command(file: Path, out: Path) -> None:
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "modelweave", "merge", file.name, str(out.resolve())]
-    done = subprocess.run(
-        command, cwd=file.parent, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=file.parent, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ModelweaveError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
 

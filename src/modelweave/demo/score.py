@@ -72,15 +72,11 @@ def score_rows(
         low, high = bootstrap_interval(gain, draws=draws, seed=seed)
         accuracy = tuple(float(share) for share in hits.mean(axis=1))
         networks = members if groups[name] == "ensemble" else 1
-        rows.append(
-            ScoreRow(name, groups[name], networks, accuracy, float(np.mean(accuracy)), float(gain.mean()), low, high)
-        )
+        rows.append(ScoreRow(name, groups[name], networks, accuracy, float(np.mean(accuracy)), float(gain.mean()), low, high))
     return tuple(rows), best
 
 
-def bootstrap_interval(
-    differences: NDArray[np.float64], *, draws: int = 2000, level: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
+def bootstrap_interval(differences: NDArray[np.float64], *, draws: int = 2000, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
     """The percentile interval of the mean of paired differences.
 
     >>> bootstrap_interval(np.full(10, 0.25))

@@ -1,0 +1,69 @@
+"""`inspect` and `diff` on models of a few bytes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from modelweave.cli.app import main
+
+from .helpers import CONFIG, small, write_model
+
+
+@pytest.fixture
+def models(tmp_path):
+    return [str(write_model(tmp_path / name, small(value), CONFIG)) for name, value in (("base", 1.0), ("a", 2.0), ("b", -1.0))]
+
+
+def test_inspect(models, capsys):
+    assert main(["inspect", models[0]]) == 0
+    out = capsys.readouterr().out
+    assert "parameters    20 in 5 tensors, 80 B" in out and "layers        2 in model.layers" in out
+    row = next(line for line in out.splitlines() if line.startswith("model.layers.*.norm.weight"))
+    assert row.split()[1:] == ["0-1", "2", "2", "F32", "4", "16", "B"]
+
+
+def test_inspect_every_tensor_with_a_text_in_its_name(models, capsys):
+    assert main(["inspect", models[0], "--all", "--filter", "norm"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["model.layers.0.norm.weight", "model.layers.1.norm.weight"] and not lines[3]
+    assert main(["inspect", models[0], "--filter", "nowhere"]) == 0
+    assert "no tensor's name contains 'nowhere'" in capsys.readouterr().out
+
+
+def test_inspect_json(models, capsys):
+    assert main(["inspect", models[0], "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["architecture"] == "LlamaForCausalLM" and len(found["rows"]) == 3 and len(found["fingerprint"]) == 64
+    assert found["dtypes"] == {"F32": {"tensors": 5, "parameters": 20}}
+
+
+def test_diff(models, capsys):
+    assert main(["diff", models[0], models[1]]) == 0
+    out = capsys.readouterr().out
+    assert "by layer" in out and "mlp.up_proj" in out and "cosine" not in out
+    total = out.splitlines()[-1].split()
+    # norms of twenty ones and twenty twos
+    assert total == ["20", "4.472", "8.944", "1", "100.0"]
+
+
+def test_diff_over_a_base(models, tmp_path, capsys):
+    assert main(["diff", models[1], models[2], "--base", models[0], "--json", "--png", str(tmp_path / "d.png")]) == 0
+    total = json.loads(capsys.readouterr().out)["total"]
+    # task vectors of ones and of minus twos
+    assert total["cosine"] == pytest.approx(-1) and total["conflicts"] == 1 and total["changed_a"] == total["changed_b"] == 1
+    assert (tmp_path / "d.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_diff_every_module(models, capsys):
+    assert main(["diff", models[1], models[2], "--base", models[0], "--all"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "every module" and "conflicts" in lines[1] and len(lines[2 : lines.index("")]) == 5
+
+
+def test_errors(models, tmp_path, capsys):
+    assert main(["inspect", str(tmp_path / "basee")]) == 2
+    assert "does not exist" in capsys.readouterr().err
+    assert main(["diff", models[0], models[1], "--png", str(tmp_path / "no" / "d.png")]) == 2
+    assert "cannot be written" in capsys.readouterr().err

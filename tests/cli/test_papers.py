@@ -1,0 +1,106 @@
+"""`papers`, `reproduce`, `schema` and `demo`, with what they call replaced."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from modelweave.cli.app import main
+
+
+@dataclass(frozen=True)
+class Entry:
+    number: int
+    title: str
+    experiment: bool
+
+
+class Result:
+    def __init__(self, number, seeds):
+        self.number, self.seeds, self.holds = number, seeds, number == 29
+
+    def table(self):
+        return f"paper {self.number}, seeds {self.seeds}"
+
+    def to_json(self):
+        return {"number": self.number, "control": float("nan")}
+
+    def figure(self, file):
+        Path(file).write_text("figure")
+
+
+@pytest.fixture(autouse=True)
+def papers(monkeypatch):
+    for name, content in (
+        ("index", {"PAPERS": (Entry(8, "Soups", False), Entry(25, "At scale", True), Entry(29, "TIES", True))}),
+        ("harness", {"reproduce": Result}),
+    ):
+        module = ModuleType(f"modelweave.papers.{name}")
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.setattr(sys.modules["modelweave.papers"], name, module, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def package():
+    import modelweave.papers  # noqa: F401
+
+
+def test_papers(capsys):
+    assert main(["papers"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["number", "title", "experiment"] and lines[1].split() == ["8", "Soups", "no"]
+    assert main(["papers", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[2] == {"number": 29, "title": "TIES", "experiment": True}
+
+
+def test_reproduce(tmp_path, capsys):
+    file, figure = tmp_path / "r.json", tmp_path / "r.png"
+    assert main(["reproduce", "29", "--seeds", "4,5", "--json", str(file), "--figure", str(figure)]) == 0
+    assert capsys.readouterr().out == "paper 29, seeds (4, 5)\n"
+    assert json.loads(file.read_text()) == {"number": 29, "control": None} and figure.exists()
+    assert main(["reproduce", "25"]) == 1
+    assert capsys.readouterr().out == "paper 25, seeds (0, 1, 2)\n"
+
+
+def test_reproduce_all(tmp_path, capsys):
+    assert main(["reproduce", "--all", "--json", str(tmp_path / "r.json")]) == 1
+    assert capsys.readouterr().out.count("paper") == 2
+    assert [row["number"] for row in json.loads((tmp_path / "r.json").read_text())] == [25, 29]
+
+
+@pytest.mark.parametrize("words", [["29", "--seeds", "1,x"], ["29", "--seeds", ""], ["29", "--seeds", "1,1"], [], ["29", "--all"]])
+def test_reproduce_refuses_nonsense(words, capsys):
+    assert main(["reproduce", *words]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_schema(tmp_path, capsys):
+    assert main(["schema"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["title"] == "modelweave recipe"
+    assert main(["schema", "--out", str(tmp_path / "s.json")]) == 0
+    assert json.loads((tmp_path / "s.json").read_text()) == printed
+    assert main(["schema", "--out", str(tmp_path / "no" / "s.json")]) == 2
+
+
+def test_demo(tmp_path, monkeypatch, capsys):
+    asked = {}
+
+    def run_demo(folder, **options):
+        asked.update(options, folder=folder)
+        options["say"]("training")
+        return SimpleNamespace(tasks=("one",), rows=(), best_single="base", test_images=9, seconds=1.0, plot=folder / "accuracy.png")
+
+    module = ModuleType("modelweave.demo.run")
+    module.run_demo = run_demo
+    monkeypatch.setitem(sys.modules, "modelweave.demo.run", module)
+    assert main(["demo", str(tmp_path), "--quick", "--seed", "3"]) == 0
+    captured = capsys.readouterr()
+    assert (asked["folder"], asked["quick"], asked["seed"]) == (tmp_path, True, 3)
+    assert captured.out.startswith("| model |") and "accuracy.png" in captured.out and captured.err == "training\n"
