@@ -99,7 +99,7 @@ def test_members_in_memory():
     assert one.base is base["model.norm.weight"] and one.inputs == (a["model.norm.weight"], b["model.norm.weight"])
     assert one.per_input == ({"weight": 1.0, "density": 0.5}, {"weight": 2.0, "density": 0.5})
     slerp = tensor(plan_members([a, b], method="slerp", base=a, parameters={"t": 0.25}, dtype="float32"), "model.norm.weight")
-    assert slerp.base is a["model.norm.weight"] and slerp.inputs == (b["model.norm.weight"],) and slerp.dtype == "F32"
+    assert slerp.base is None and slerp.inputs == (a["model.norm.weight"], b["model.norm.weight"]) and slerp.dtype == "F32"
     with pytest.raises(RecipeError, match="expected parameters for 2 models, got 1"):
         plan_members([a, b], method="linear", per_model=[{}])
     with pytest.raises(ModelweaveError, match="merge: missing: expected 'error'"):
