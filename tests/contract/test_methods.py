@@ -13,7 +13,7 @@ from modelweave.errors import ModelweaveError, ParameterError
 from modelweave.method import Method
 
 ROWS = list(METHODS.values())
-REQUIRED = {"t": 0.3}
+REQUIRED = {"t": 0.3, "weight": 1.0}
 CHOSEN = {"density": 0.5, "epsilon": 0.2, "gamma": 0.1, "select_topk": 0.5}
 SHAPES = [(9, 14), (33,), (1,), (), (0, 4), (3, 2, 5, 2)]
 

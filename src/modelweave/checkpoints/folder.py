@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
-from ..errors import OutputError
+from ..errors import ModelweaveError, OutputError
 from .dtypes import DTYPES
 from .journal import Journal
 from .layout import Shard, Spec, index_of, shards_of
@@ -29,7 +29,8 @@ class FolderSink:
     it is the same. resume: keep what an earlier run finished. sync: force the data to disk before the rename, so that not
     even a power cut loses it; a kill never does. notice: what the user should know about an earlier run, or None.
 
-    Use it as a context: inside, nobody else can write to the same place; an exception leaves what was finished for `resume`.
+    Use it as a context: inside, nobody else can write to the same place; an exception leaves what was finished for `resume`, unless an
+    input is at fault.
     Raises OutputError before anything is written when `out` exists, is in use, cannot be written or will not fit.
     """
 
@@ -77,6 +78,8 @@ class FolderSink:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._leave()
+        if isinstance(error, ModelweaveError) and not isinstance(error, OutputError):
+            shutil.rmtree(self._staging, ignore_errors=True)  # the input is at fault: there is nothing to take up
 
     def is_done(self, name: str) -> bool:
         return name in self._done

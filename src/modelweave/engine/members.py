@@ -147,9 +147,10 @@ def _labelled(checkpoint: Checkpoint, place: str) -> Checkpoint:
 
 
 def _split(row: Method, parameters: Mapping[str, Any], labels: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Shared parameters, and one dict a member: scalars for all, lists by position, dicts by label."""
+    """Shared parameters, and one dict a member: scalars for all, lists by position, dicts by label. Weights are 1 unless given."""
     shared: dict[str, Any] = {}
-    each: list[dict[str, Any]] = [{} for _ in labels]
+    weighted = any(p.name == "weight" and p.required for p in row.parameters)
+    each: list[dict[str, Any]] = [{"weight": 1.0} if weighted else {} for _ in labels]
     for word, value in parameters.items():
         parameter = row.parameter(word, "merge")
         if parameter.scope == "shared":

@@ -67,12 +67,12 @@ def check_counts(rule: Rule, block: Block, document: Document) -> None:
 
 
 def _sources(block: Block, rule: Rule, document: Document) -> list[Source]:
-    """Who takes part. A base that is only understood is no ordinary member of an override's method."""
+    """Who takes part. A base that is only understood is no ordinary member where other methods take deltas from it."""
     takes_deltas = rule.method.needs.base != "input"
     if rule.only is not None:
         labels = {source.label for source in rule.only}
         return [s for s in block.sources if s.label in labels or (takes_deltas and s.label == block.base)]
-    if not takes_deltas and not rule.own and rule.other_method:
+    if not takes_deltas and (rule.other_method or document.overrides):
         return [s for s in block.sources if s.listed] or list(block.sources)
     return list(block.sources)
 

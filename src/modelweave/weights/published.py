@@ -67,7 +67,7 @@ ROWS: tuple[Method, ...] = (
         "sum_i w_i x_i / sum_i w_i",
         "Wortsman et al. 2022, arXiv 2203.05482, section 2",
         combine=linear,
-        parameters=(Parameter("weight", "float", 1.0, scope="input", help="the model's coefficient"), _normalize(True)),
+        parameters=(Parameter("weight", "float", scope="input", help="the model's coefficient"), _normalize(True)),
         keeps=frozenset({"order_free", "exact_on_identical", "in_span", "single_is_itself"}),
         paper=8,
     ),
