@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from modelweave.analysis import diff
 from modelweave.analysis.diff import Sums, as_dict, compare, kind_of
 from modelweave.analysis.diff_figure import draw_diff, grid
 from modelweave.checkpoints.open import open_checkpoint
-from modelweave.errors import CompatibilityError, MissingExtraError, OutputError
+from modelweave.checkpoints.tensors import Checkpoint, TensorRef
+from modelweave.errors import CheckpointError, CompatibilityError, MissingExtraError, OutputError
 from modelweave.recipes.layers import find_layout
 
 
@@ -42,6 +44,69 @@ def test_pieces_add_up(monkeypatch):
     u, v = (np.float64(x["w"].tensor).ravel() - np.float64(base["w"].tensor).ravel() for x in (a, b))
     assert whole.cosine == pytest.approx(u @ v / np.linalg.norm(u) / np.linalg.norm(v))
     assert whole.conflicts == np.count_nonzero(np.sign(u) * np.sign(v) < 0)
+
+
+# the bytes of the same values in each type: 1, 1.5, -2, 0 and -1, 1.5, 2, 0.25
+CODES = {
+    "BF16": ([0x3F80, 0x3FC0, 0xC000, 0x0000], [0xBF80, 0x3FC0, 0x4000, 0x3E80]),
+    "F16": ([0x3C00, 0x3E00, 0xC000, 0x0000], [0xBC00, 0x3E00, 0x4000, 0x3400]),
+}
+
+
+class Coded(TensorRef):
+    def __init__(self, codes, dtype):
+        super().__init__("w", (len(codes),), dtype)
+        self.data = np.array(codes, np.uint16).view(np.uint8)
+
+    def read_into(self, start, out):
+        out[:] = self.data[2 * start : 2 * start + out.size]
+
+
+@pytest.mark.parametrize("dtype", CODES)
+def test_half_width_types_by_hand(dtype):
+    a, b = (Checkpoint(label, {"w": Coded(codes, dtype)}) for label, codes in zip("ab", CODES[dtype], strict=True))
+    base = model(w=[1, 1, 1, 0])
+    sums = compare(a, b, base).total.sums
+    # u = 0 0.5 -3 0, v = -2 0.5 1 0.25
+    assert (sums.aa, sums.bb, sums.dd, sums.changed) == (7.25, 7.3125, 20.0625, 3)
+    assert (sums.uu, sums.vv, sums.uv) == (9.25, 5.3125, -2.75)
+    assert (sums.both, sums.conflicts, sums.changed_a, sums.changed_b) == (2, 1, 2, 4)
+
+
+def test_half_width_values_are_summed_in_float64():
+    # 2^20 times 2^-24 squared and one 1: float32 would keep only the one
+    a = model(w=np.r_[1, np.full(1 << 20, 2.0**-24)])
+    assert compare(a, a).total.sums.aa == 1 + 2.0**-28
+
+
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
+    monkeypatch.setattr(diff, "CHUNK", 64)
+    chance = np.random.default_rng(1)
+    base, a, b = (model(**{f"h__{i}__w": chance.normal(size=(31, 9)) for i in range(6)}) for _ in range(3))
+    seen = []
+    one = compare(a, b, base, threads=1)
+    assert one == compare(a, b, base, threads=5, progress=lambda done, total: seen.append((done, total)))
+    assert seen == sorted(seen) and seen[-1] == (3 * 6 * 31 * 9 * 4,) * 2
+
+
+class Stuck(Coded):
+    def read_into(self, start, out):
+        if self.gate is None:
+            raise CheckpointError("w is damaged")
+        self.reads += 1
+        self.gate.wait(0.005)
+        super().read_into(start, out)
+
+
+def test_an_error_stops_the_other_tensors(monkeypatch):
+    monkeypatch.setattr(diff, "CHUNK", 1)
+    bad, slow = Stuck([0], "F16"), Stuck([0] * 100, "F16")
+    bad.gate, slow.gate, slow.reads = None, threading.Event(), 0
+    model = Checkpoint("m", {"bad": bad, "slow": slow, **{f"more{i}": slow for i in range(9)}})
+    with pytest.raises(CheckpointError, match="w is damaged"):
+        compare(model, model, threads=2)
+    # a handful of pieces of two thousand
+    assert slow.reads < 50
 
 
 def layered(value, layers=3):

@@ -44,5 +44,10 @@ def test_summary():
     assert json.loads(json.dumps(as_dict(found, tensor_rows(model))))["aliases"] == {"head.weight": "embed.weight"}
 
 
+def test_entries_that_are_no_tensors_are_named():
+    found = summarize(open_checkpoint({"w": np.ones(2, np.float32), "epoch": 3}, label="saved"))
+    assert found.tensors == 1 and found.ignored == {"epoch": "it is of type int, no tensor"}
+
+
 def test_ranges():
     assert ranges(set()) == "" and ranges({3}) == "3" and ranges({4, 0, 1, 9, 8}) == "0-1, 4, 8-9"

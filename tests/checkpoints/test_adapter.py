@@ -194,9 +194,10 @@ def test_any_cut_gives_the_same_bytes(tmp_path: Path) -> None:
         for step in (333, 70_001):
             parts = [found[name].read(k, min(k + step, found[name].count)) for k in range(0, found[name].count, step)]
             assert np.concatenate(parts).tobytes() == whole.tobytes()
-        expected = base[name].double() + 0.5 * factors[name.replace("weight", "lora_B.weight")].double() @ factors[
-            name.replace("weight", "lora_A.weight")
-        ].double()
+        expected = (
+            base[name].double()
+            + 0.5 * factors[name.replace("weight", "lora_B.weight")].double() @ factors[name.replace("weight", "lora_A.weight")].double()
+        )
         assert found[name].nbytes == expected.numel() * size
         assert torch.allclose(as_torch(found[name]).double(), expected, atol=1e-5)
     unaligned = np.empty(41, np.uint8)[1:]

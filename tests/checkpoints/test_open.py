@@ -65,7 +65,8 @@ def test_what_does_not_exist_says_where_it_was_looked_for(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\0", "+", "a+", "+a", "x" * 5000, "a/" * 3000, "\ud800", "~", "~nobody/x", "zzz://x", "memory://none", "://", "a@b@c", "\n"]
+    "text",
+    ["", "\0", "+", "a+", "+a", "x" * 5000, "a/" * 3000, "\ud800", "~", "~nobody/x", "zzz://x", "memory://none", "://", "a@b@c", "\n"],
 )
 def test_odd_names_are_errors_of_ours(text: str) -> None:
     with pytest.raises(CheckpointError) as caught:
@@ -126,7 +127,9 @@ class FakeInfo:
     sha = COMMIT
 
     def __init__(self, files: dict[str, int]) -> None:
-        self.siblings = [type("S", (), {"rfilename": n, "size": s, "lfs": {"sha256": "cd" * 32} if n.endswith("rs") else None}) for n, s in files.items()]
+        self.siblings = [
+            type("S", (), {"rfilename": n, "size": s, "lfs": {"sha256": "cd" * 32} if n.endswith("rs") else None}) for n, s in files.items()
+        ]
 
 
 def test_a_repository_is_planned_from_ranges_and_fetched_when_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,9 @@ def test_reading_needs_no_torch(tmp_path: Path) -> None:
         "import sys; from modelweave.checkpoints.open import open_checkpoint as o; "
         f"c = o({str(tmp_path / 'x.pt')!r}); print(c['w'].read().tobytes().hex(), c.ignored, 'torch' in sys.modules)"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True
+    )
     assert out.stdout.strip() == "0000803f0000803f {'epoch': 'it is the number 3 beside the state dict'} False"
 
 
@@ -208,7 +210,11 @@ def test_views_that_leave_their_storage(tmp_path: Path) -> None:
 
 
 def test_kinds_that_cannot_be_merged(tmp_path: Path) -> None:
-    for value, words in [(torch.eye(2).to_sparse(), "sparse"), (torch.ones(2, dtype=torch.complex64), "Complex"), (torch.ones(2, device="meta"), "meta")]:
+    for value, words in [
+        (torch.eye(2).to_sparse(), "sparse"),
+        (torch.ones(2, dtype=torch.complex64), "Complex"),
+        (torch.ones(2, device="meta"), "meta"),
+    ]:
         torch.save({"w": value}, tmp_path / "x.pt")
         with pytest.raises(CheckpointError, match=words):
             open_checkpoint(tmp_path / "x.pt")

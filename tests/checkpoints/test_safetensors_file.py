@@ -39,9 +39,7 @@ def same(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 
 def test_every_dtype_and_odd_shapes(tmp_path: Path) -> None:
-    tensors = {
-        kind.tag: (torch.arange(6) % 2).reshape(2, 3).to(getattr(torch, kind.torch)) for kind in DTYPES.values()
-    }
+    tensors = {kind.tag: (torch.arange(6) % 2).reshape(2, 3).to(getattr(torch, kind.torch)) for kind in DTYPES.values()}
     tensors |= {"scalar": torch.tensor(2.5), "empty": torch.zeros(0, 4), "é": torch.ones(1)}
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
     found = open_checkpoint(tmp_path)

@@ -52,7 +52,9 @@ def test_pickled_shards(tmp_path: Path) -> None:
     assert values(open_checkpoint(tmp_path)["b"]) == B.reshape(-1).tolist()
 
 
-@pytest.mark.parametrize("name", ["../one.safetensors", "/etc/passwd", "x/one.safetensors", "..", "", "a\\one.safetensors", "C:one.safetensors", "a\0b"])
+@pytest.mark.parametrize(
+    "name", ["../one.safetensors", "/etc/passwd", "x/one.safetensors", "..", "", "a\\one.safetensors", "C:one.safetensors", "a\0b"]
+)
 def test_a_shard_outside_the_folder(tmp_path: Path, name: str) -> None:
     write_arrays(tmp_path / "one.safetensors", {"a": A})
     folder = sharded(tmp_path / "model", {"a": name})

@@ -91,10 +91,14 @@ def test_one_wrong_word(here: Path, capsys: pytest.CaptureFixture[str], name: st
     assert expected in refused(here, capsys, recipe=RECIPE.replace(old, new))
 
 
-BOMB = "a: &a [x, x]\n" + "".join(f"{c}: &{c} [*{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True))
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{c}: &{c} [*{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)
+)
 
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "", "# nothing\n", "just words", "a: [", BOMB, "a: 1\na: 2\n", "\t- x", "a: &a [*a]"], ids=range(9))
+@pytest.mark.parametrize(
+    "text", ["- a\n- b\n", "", "# nothing\n", "just words", "a: [", BOMB, "a: 1\na: 2\n", "\t- x", "a: &a [*a]"], ids=range(9)
+)
 def test_text_that_is_no_recipe(here: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
     assert "recipe.yml" in refused(here, capsys, recipe=text)
 
@@ -200,7 +204,9 @@ def test_no_room(here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
     assert "7 are free" in refused(here, capsys)
 
 
-@pytest.mark.parametrize("words", [["--memory", "1"], ["--memory", "lots"], ["--shard-size", "-5GB"], ["--set", "nonsense"], ["--threads", "0"]])
+@pytest.mark.parametrize(
+    "words", [["--memory", "1"], ["--memory", "lots"], ["--shard-size", "-5GB"], ["--set", "nonsense"], ["--threads", "0"]]
+)
 def test_options_that_make_no_sense(here: Path, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     assert main(["merge", "recipe.yml", "out", *words]) == 2
     assert not (here / "out").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 from modelweave.cli.app import main
 
@@ -37,6 +38,12 @@ def test_inspect_json(models, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["architecture"] == "LlamaForCausalLM" and len(found["rows"]) == 3 and len(found["fingerprint"]) == 64
     assert found["dtypes"] == {"F32": {"tensors": 5, "parameters": 20}}
+
+
+def test_inspect_names_what_is_ignored(tmp_path, capsys):
+    torch.save({"w": torch.ones(2), "epoch": 3}, tmp_path / "saved.pt")
+    assert main(["inspect", str(tmp_path / "saved.pt")]) == 0
+    assert "ignored       epoch: " in capsys.readouterr().out
 
 
 def test_diff(models, capsys):

@@ -18,6 +18,8 @@ def test_the_table_has_every_method(capsys):
     assert main(["methods"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1 : len(METHODS) + 1]] == list(METHODS)
+    head, ties = lines[0], next(line for line in lines if line.startswith("ties "))
+    assert "paper" in head.split() and "29" in ties.split()
 
 
 def test_one_method_in_full(capsys):

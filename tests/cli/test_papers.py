@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from modelweave.cli.app import main
-
-
-@dataclass(frozen=True)
-class Entry:
-    number: int
-    title: str
-    experiment: bool
+from modelweave.papers.index import Paper
 
 
 class Result:
@@ -35,28 +28,24 @@ class Result:
 
 
 @pytest.fixture(autouse=True)
-def papers(monkeypatch):
-    for name, content in (
-        ("index", {"PAPERS": (Entry(8, "Soups", False), Entry(25, "At scale", True), Entry(29, "TIES", True))}),
-        ("harness", {"reproduce": Result}),
-    ):
-        module = ModuleType(f"modelweave.papers.{name}")
-        vars(module).update(content)
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-        monkeypatch.setattr(sys.modules["modelweave.papers"], name, module, raising=False)
-
-
-@pytest.fixture(autouse=True)
-def package():
-    import modelweave.papers  # noqa: F401
+def harness(monkeypatch):
+    entries = (
+        Paper(8, "Soups", "", "weights"),
+        Paper(25, "At scale", "2410.03617", "weights", True),
+        Paper(29, "TIES", "", "weights", True),
+    )
+    monkeypatch.setattr("modelweave.papers.index.PAPERS", {paper.number: paper for paper in entries})
+    monkeypatch.setattr("modelweave.papers.harness.reproduce", Result)
 
 
 def test_papers(capsys):
     assert main(["papers"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["number", "title", "experiment"] and lines[1].split() == ["8", "Soups", "no"]
+    assert lines[0].split() == ["number", "title", "arXiv", "level", "experiment"]
+    assert lines[1].split() == ["8", "Soups", "-", "weights", "no"]
     assert main(["papers", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[2] == {"number": 29, "title": "TIES", "experiment": True}
+    found = json.loads(capsys.readouterr().out)
+    assert found[2] == {"number": 29, "title": "TIES", "arxiv": "", "level": "weights", "experiment": True}
 
 
 def test_reproduce(tmp_path, capsys):

@@ -31,9 +31,7 @@ KINDS: dict[str, tuple[Maker, Any]] = {
     "llama tied": (lambda: llama(tie_word_embeddings=True), AutoModelForCausalLM),
     "gpt2": (lambda: GPT2LMHeadModel(GPT2Config(vocab_size=20, n_embd=16, n_layer=3, n_head=2, n_positions=16)), AutoModelForCausalLM),
     "bert": (
-        lambda: BertModel(
-            BertConfig(vocab_size=20, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=24)
-        ),
+        lambda: BertModel(BertConfig(vocab_size=20, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=24)),
         AutoModel,
     ),
 }
@@ -177,7 +175,9 @@ def test_kills_at_any_moment_resume_to_the_same_bytes(tmp_path: Path) -> None:
         torch.manual_seed(seed)
         (tmp_path / name).mkdir()
         save_file({f"w{i}": torch.randn(1200, 1000) for i in range(24)}, tmp_path / name / "model.safetensors")
-    (tmp_path / "recipe.yml").write_text(TIES.replace("ties", "della").replace("density: 0.6", "density: 0.6, epsilon: 0.2").replace("@", ""))
+    (tmp_path / "recipe.yml").write_text(
+        TIES.replace("ties", "della").replace("density: 0.6", "density: 0.6, epsilon: 0.2").replace("@", "")
+    )
     command = [sys.executable, "-m", "modelweave", "merge", "recipe.yml", "--threads", "1", "--shard-size", "20MB"]
     subprocess.run([*command, "whole"], cwd=tmp_path, check=True, capture_output=True)
     kills = 0

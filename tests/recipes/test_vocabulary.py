@@ -289,9 +289,7 @@ def test_unigram_and_the_older_files_are_read(tmp_path):
     assert union.tokens == ("<unk>", "a", "b", "[UNK]", "##b")
     assert column(union, models, 0) == [10, 11, 12, 20, 22]
     gpt2 = {"vocab.json": b'{"b": 1, "a": 0, "ab": 2}', "merges.txt": b"#version: 0.2\na b\n"}
-    gpt2["tokenizer_config.json"] = (
-        b'{"tokenizer_class": "GPT2Tokenizer", "unk_token": "a", "eos_token": "a", "bos_token": "a"}'
-    )
+    gpt2["tokenizer_config.json"] = b'{"tokenizer_class": "GPT2Tokenizer", "unk_token": "a", "eos_token": "a", "bos_token": "a"}'
     models = [Folder("g", 10, 4, {**gpt2, "added_tokens.json": b'{"<x>": 3}'}), Folder("h", 20, 2, words(["a", "<y>"]))]
     union = plan(models, "union")
     assert union.tokens == ("a", "b", "ab", "<x>", "<y>")
@@ -329,9 +327,7 @@ def test_no_settings_no_vocabulary():
 def test_sentencepiece_alone_is_only_good_when_all_are_equal():
     models = [Folder("x", 10, 3, {"tokenizer.model": b"sp"}), Folder("y", 20, 3, {"tokenizer.model": b"sp"})]
     assert plan_vocabulary(TokenizerSettings("union"), models, 0, 0) is None
-    with pytest.raises(
-        CheckpointError, match="only tokenizer.model, expected tokenizer.json; write one with transformers"
-    ):
+    with pytest.raises(CheckpointError, match="only tokenizer.model, expected tokenizer.json; write one with transformers"):
         plan(models, "union", pad_to_multiple_of=8)
     with pytest.raises(CheckpointError, match="model 'y': its tokenizer is only tokenizer.model"):
         plan([three()[0], models[1]], "union")
@@ -407,10 +403,7 @@ def test_same_tokenizers():
     x, y, z = three()
     assert same_tokenizers([x, x, Folder("n", 0, 4, {})]) is None
     sentence = same_tokenizers([x, y, z])
-    assert (
-        sentence is not None
-        and "'base' and 'one' differ (1 tokens only in the first, 2 only in the second, 2" in sentence
-    )
+    assert sentence is not None and "'base' and 'one' differ (1 tokens only in the first, 2 only in the second, 2" in sentence
     opaque = [Folder(c, 0, 3, {"tokenizer.model": c.encode()}) for c in "ab"]
     assert same_tokenizers([opaque[0], opaque[0]]) is None
     assert same_tokenizers(opaque) is not None

@@ -26,7 +26,8 @@ class TensorRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """dtypes: tag to (tensors, parameters). stacks: prefix to number of layers. fingerprint: empty where there are no files."""
+    """dtypes: tag to (tensors, parameters). stacks: prefix to number of layers. ignored: entries that are not read, with the
+    reason. fingerprint: empty where there are no files."""
 
     label: str
     architecture: str
@@ -37,6 +38,7 @@ class Summary:
     stacks: Mapping[str, int]
     aliases: Mapping[str, str]
     buffers: tuple[str, ...]
+    ignored: Mapping[str, str]
     files: tuple[str, ...]
     fingerprint: str
 
@@ -85,6 +87,7 @@ def summarize(checkpoint: Checkpoint) -> Summary:
         stacks=dict(find_layout(checkpoint).stacks),
         aliases=dict(checkpoint.aliases),
         buffers=tuple(sorted(checkpoint.buffers)),
+        ignored=dict(getattr(checkpoint, "ignored", {})),
         files=tuple(checkpoint.side_files()),
         fingerprint=str(fingerprint()) if callable(fingerprint) else "",
     )

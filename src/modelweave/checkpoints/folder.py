@@ -29,8 +29,8 @@ class FolderSink:
     it is the same. resume: keep what an earlier run finished. sync: force the data to disk before the rename, so that not
     even a power cut loses it; a kill never does. notice: what the user should know about an earlier run, or None.
 
-    Use it as a context: inside, nobody else can write to the same place; an exception leaves what was finished for `resume`, unless an
-    input is at fault.
+    Use it as a context: inside, nobody else can write to the same place; an exception leaves what was finished for `resume`,
+    unless an input is at fault.
     Raises OutputError before anything is written when `out` exists, is in use, cannot be written or will not fit.
     """
 
@@ -86,7 +86,7 @@ class FolderSink:
 
     def write(self, name: str, start: int, data: Bytes) -> None:
         descriptor, position, itemsize = self._places[name]
-        view, at = memoryview(data), position + start * itemsize
+        view, at = memoryview(data.data), position + start * itemsize
         with self._explained():
             while len(view):
                 count = os.pwrite(descriptor, view, at)
@@ -137,7 +137,7 @@ class FolderSink:
         if self._resume and identity is not None:
             if identity != self._identity:
                 raise OutputError(
-                    f"'{self.out.name}' cannot be resumed: the recipe, an option or an input changed since; run without --resume to start anew"
+                    f"'{self.out.name}' cannot be resumed: the recipe, an option or an input changed since; leave out --resume to start anew"
                 )
             self._done = finished & set(self.specs)
             self._journal.append()
@@ -197,8 +197,12 @@ class FolderSink:
             yield
         except OSError as error:
             if error.errno in _FULL:
-                raise OutputError(f"'{self.out.name}': the disk is full; make room and run again with --resume, nothing finished is lost") from error
-            raise OutputError(f"'{self.out.name}' cannot be written ({error.strerror}: {error.filename or self.out.parent}); choose another folder") from error
+                raise OutputError(
+                    f"'{self.out.name}': the disk is full; make room and run again with --resume, nothing finished is lost"
+                ) from error
+            raise OutputError(
+                f"'{self.out.name}' cannot be written ({error.strerror}: {error.filename or self.out.parent}); choose another folder"
+            ) from error
 
 
 def refuse_inside(out: str | os.PathLike[str], inputs: Iterable[Path]) -> None:

@@ -24,7 +24,9 @@ class FolderLock:
             holder = os.pread(self._descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._descriptor)
             self._descriptor = -1
-            raise OutputError(f"'{self._target}' is being written by another run (process {holder}); wait for it or choose another folder") from error
+            raise OutputError(
+                f"'{self._target}' is being written by another run (process {holder}); wait for it or choose another folder"
+            ) from error
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
 

@@ -15,9 +15,15 @@ FORMAT = 1
 
 
 def manifest(
-    *, recipe: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]], tensors: Sequence[Mapping[str, Any]], seed: int, seconds: float, **more: Any
+    *,
+    recipe: Mapping[str, Any],
+    inputs: Sequence[Mapping[str, Any]],
+    tensors: Sequence[Mapping[str, Any]],
+    seed: int,
+    seconds: float,
+    **more: Any,
 ) -> dict[str, Any]:
-    """The content of modelweave.json. inputs: each checkpoint's provenance. tensors: one report a tensor. No secrets, no machine's paths."""
+    """The content of modelweave.json. inputs: each checkpoint's provenance. tensors: one report each. No secrets, no machine's paths."""
     from .. import __version__
 
     torch = sys.modules.get("torch")

@@ -34,7 +34,7 @@ def unpickle(stream: IO[bytes], where: str) -> Any:
     machine = _Machine(where)
     try:
         while code := stream.read(1):
-            opcode = pickletools.code2op[code.decode("latin-1")]
+            opcode = pickletools.code2op[code.decode("latin-1")]  # type: ignore[attr-defined]
             if opcode.name == "STOP":
                 return machine.pop()
             machine.check(opcode.name)

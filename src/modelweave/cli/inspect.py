@@ -70,6 +70,8 @@ def _show_summary(summary: Summary) -> None:
         say(f"alias         {name} is {stored}")
     if summary.buffers:
         say(f"buffers       {', '.join(summary.buffers)}")
+    for name, reason in summary.ignored.items():
+        say(f"ignored       {name}: {reason}")
     say(f"files         {', '.join(summary.files) or 'none beside the weights'}")
     if summary.fingerprint:
         say(f"fingerprint   {summary.fingerprint}")

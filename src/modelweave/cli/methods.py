@@ -42,8 +42,11 @@ def methods(
         return show_json(method_dict(row)) if json else show_method(row)
     if json:
         return show_json([method_dict(row) for row in METHODS.values()])
-    rows = [(row.name, row.title, row.needs.base, models_text(row.needs), row.formula) for row in METHODS.values()]
-    show_table(("method", "title", "base", "models", "formula"), rows)
+    rows = [
+        (row.name, row.title, row.needs.base, models_text(row.needs), "-" if row.paper is None else row.paper, row.formula)
+        for row in METHODS.values()
+    ]
+    show_table(("method", "title", "base", "models", ">paper", "formula"), rows)
     say("\nmodelweave methods NAME shows one with its parameters and a recipe to start from")
 
 

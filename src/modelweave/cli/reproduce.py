@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -37,9 +36,9 @@ def reproduce(
 
     results = [run(one, chosen) for one in (_numbers() if number is None else [number])]
     for place, result in enumerate(results):
-        say(("\n" if place else "") + table_text(result.table()))
+        say(("\n" if place else "") + result.table())
     if json is not None:
-        values = [_data(result.to_json()) for result in results]
+        values = [result.to_json() for result in results]
         _write(json, json_module.dumps(strict(values if every else values[0]), indent=2) + "\n")
     if figure is not None:
         results[0].figure(figure)
@@ -58,20 +57,11 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(map(int, words))
 
 
-def table_text(table: str | Sequence[str]) -> str:
-    """A table as one text, whether it comes as such or line by line."""
-    return table if isinstance(table, str) else "\n".join(table)
-
-
 def _numbers() -> list[int]:
     """The papers that have an experiment."""
-    from .papers import paper_rows
+    from ..papers.index import PAPERS
 
-    return [row["number"] for row in paper_rows() if row.get("experiment", True)]
-
-
-def _data(value: Any) -> Any:
-    return json_module.loads(value) if isinstance(value, str) else value
+    return [paper.number for paper in PAPERS.values() if paper.experiment]
 
 
 def _write(file: Path, text: str) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checkpoints.tensors import Bytes
 from ..recipes.plan import TensorPlan
 from ..weights.part import spec_of
+from .kernels import Chunk
 from .order_statistics import differences
 from .scheduler import Stages, Task
 from .workbench import Scratch, Workbench, options_of, spans
@@ -54,18 +57,10 @@ def _measuring(bench: Workbench, plan: TensorPlan, start: int, stop: int) -> Tas
 
 
 def _summing(bench: Workbench, plan: TensorPlan, coefficients: Floats, scale: float, start: int, stop: int) -> Task:
-    def task(own: Scratch) -> None:
-        for at, count in bench.chunks(start, stop):
-            chunk = bench.read(own, plan, at, count)
-            bench.write(
-                own,
-                plan,
-                at,
-                count,
-                lambda out, dtype: bench.kernels.sum(chunk, coefficients, out, dtype, scale=scale, add_base=bench.add_base),
-            )
+    def compute(chunk: Chunk, out: Bytes, dtype: str) -> int:
+        return bench.kernels.sum(chunk, coefficients, out, dtype, scale=scale, add_base=bench.add_base)
 
-    return task
+    return lambda own: bench.transform(own, plan, start, stop, compute)
 
 
 def _lines_job(bench: Workbench, plan: TensorPlan, axis: str, scale: float) -> Stages:
@@ -89,21 +84,13 @@ def _row_task(bench: Workbench, plan: TensorPlan, row: int, scale: float, start:
     part, options = plan.method.combine, options_of(plan.method.combine, plan.shared)
     n = len(plan.inputs)
 
-    def task(own: Scratch) -> None:
-        for at, count in bench.chunks(start, stop, row):
-            chunk = bench.read(own, plan, at, count)
-            gram = np.zeros((count // row, n, n))
-            bench.check(plan, bench.kernels.gram(chunk, gram, row))
-            coefficients = np.ascontiguousarray(part(gram, plan.per_input, **options), np.float64)
-            bench.write(
-                own,
-                plan,
-                at,
-                count,
-                lambda out, dtype: bench.kernels.sum(chunk, coefficients, out, dtype, scale=scale, add_base=bench.add_base, row=row),
-            )
+    def compute(chunk: Chunk, out: Bytes, dtype: str) -> int:
+        gram = np.zeros((chunk.count // row, n, n))
+        bench.check(plan, bench.kernels.gram(chunk, gram, row))
+        coefficients = np.ascontiguousarray(part(gram, plan.per_input, **options), np.float64)
+        return bench.kernels.sum(chunk, coefficients, out, dtype, scale=scale, add_base=bench.add_base, row=row)
 
-    return task
+    return lambda own: bench.transform(own, plan, start, stop, compute, row)
 
 
 def _column_gram(bench: Workbench, plan: TensorPlan, width: int, start: int, stop: int) -> Task:
@@ -126,18 +113,16 @@ def _column_sum(bench: Workbench, plan: TensorPlan, coefficients: Floats, width:
             mixed: Any = np.zeros(values.shape[1:], values.dtype)
             for i in range(len(plan.inputs)):
                 mixed += coefficients[:, i].astype(values.dtype) * values[i]
-            write_direction(bench, plan, own, at, chunk, mixed.reshape(-1), scale)
+            store_direction(bench, plan, own, chunk, mixed.reshape(-1), scale)
 
     return task
 
 
-def write_direction(bench: Workbench, plan: TensorPlan, own: Scratch, at: int, chunk: Any, direction: NDArray[Any], scale: float) -> None:
+def store_direction(bench: Workbench, plan: TensorPlan, own: Scratch, chunk: Chunk, direction: NDArray[Any], scale: float) -> None:
     """Store base + scale * direction, or scale * direction where there is no base."""
-    dtype = "F64" if direction.dtype == np.float64 else "F32"
-    data = np.ascontiguousarray(direction).view(np.uint8)
-    pair = chunk._replace(data=[data], dtypes=[dtype], base=None)
-    factors = np.array([scale])
+    kind = "F64" if direction.dtype == np.float64 else "F32"
+    data, kinds, factors = [np.ascontiguousarray(direction).view(np.uint8)], [kind], [scale]
     if chunk.base is not None and bench.add_base:
-        pair = pair._replace(data=[chunk.base, data], dtypes=[chunk.base_dtype, dtype])
-        factors = np.array([1.0, scale])
-    bench.write(own, plan, at, chunk.count, lambda out, tag: bench.kernels.sum(pair, factors, out, tag))
+        data, kinds, factors = [chunk.base, *data], [chunk.base_dtype, kind], [1.0, scale]
+    pair = replace(chunk, data=data, dtypes=kinds, base=None)
+    bench.store(own, plan, pair, lambda given, out, dtype: bench.kernels.sum(given, np.array(factors), out, dtype))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checkpoints.tensors import Bytes
 from ..recipes.plan import TensorPlan
-from .kernels import CODES
+from .kernels import CODES, Chunk
 from .scheduler import Stages, Task
 from .workbench import KERNEL_OUTPUTS, Scratch, Workbench, spans
 
@@ -19,13 +20,13 @@ def _copying(bench: Workbench, plan: TensorPlan, start: int, stop: int) -> Task:
     source = plan.inputs[0]
     verbatim = source.dtype not in CODES or (source.dtype == plan.dtype and plan.dtype not in KERNEL_OUTPUTS)
 
-    def task(own: Scratch) -> None:
+    def verbatim_task(own: Scratch) -> None:
         for at, count in bench.chunks(start, stop):
-            chunk = bench.read(own, plan, at, count)
-            if verbatim:
-                bench.sink.write(plan.name, at, chunk.data[0])
-                bench.moved(len(chunk.data[0]))
-            else:
-                bench.write(own, plan, at, count, lambda out, dtype: bench.kernels.sum(chunk, np.ones(1), out, dtype))
+            data = bench.read(own, plan, at, count).data[0]
+            bench.sink.write(plan.name, at, data)
+            bench.moved(len(data))
 
-    return task
+    def compute(chunk: Chunk, out: Bytes, dtype: str) -> int:
+        return bench.kernels.sum(chunk, np.ones(1), out, dtype)
+
+    return verbatim_task if verbatim else lambda own: bench.transform(own, plan, start, stop, compute)

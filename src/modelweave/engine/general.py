@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ..method import Method
 from ..recipes.plan import TensorPlan
 from ..weights.part import Context, Spec, spec_of
-from .coefficients import write_direction
+from .coefficients import store_direction
 from .order_statistics import differences
 from .scheduler import Stages, Task
 from .workbench import Scratch, Workbench, options_of, spans
@@ -45,12 +46,14 @@ def _writing(bench: Workbench, plan: TensorPlan, seen: tuple[NDArray[np.float64]
             for step in method.after:
                 direction = step(direction, context, **_own(spec_of(step), plan.shared))
             values = direction.detach().to("cpu").contiguous().numpy().reshape(-1)
-            write_direction(bench, plan, own, at, chunk, values, scale)
+            store_direction(bench, plan, own, chunk, values, scale)
 
     return task
 
 
-def _measuring(bench: Workbench, plan: TensorPlan, measure: Any, seen: tuple[NDArray[np.float64], ...], row: int, start: int, stop: int) -> Task:
+def _measuring(
+    bench: Workbench, plan: TensorPlan, measure: Any, seen: tuple[NDArray[np.float64], ...], row: int, start: int, stop: int
+) -> Task:
     assert plan.method is not None
     options = options_of(plan.method.combine, plan.shared)
 
@@ -77,7 +80,7 @@ def _tensors(bench: Workbench, plan: TensorPlan, chunk: Any, row: int, seen: tup
     deltas = torch.from_numpy(values).reshape(len(plan.inputs), *shape).to(bench.device)
     base = None
     if chunk.base is not None:
-        alone = chunk._replace(data=[chunk.base], dtypes=[chunk.base_dtype], base=None)
+        alone = replace(chunk, data=[chunk.base], dtypes=[chunk.base_dtype], base=None)
         base = torch.from_numpy(differences(bench, plan, alone)[0].astype(values.dtype, copy=False)).reshape(shape).to(bench.device)
     context = Context(plan.name, plan.shape, plan.per_input, plan.layer, plan.layers, base, seen, bench.seed)
     return deltas, context

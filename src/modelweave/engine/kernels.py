@@ -27,7 +27,8 @@ BASE_BIT, OUTPUT_BIT = 1 << 63, 1 << 62
 Floats = NDArray[np.float64]
 
 
-class Chunk(NamedTuple):
+@dataclass(frozen=True)
+class Chunk:
     """Stored bytes of `count` elements from flat index `start` on; data[i] belongs to input i."""
 
     start: int
@@ -128,15 +129,16 @@ class Kernels(Protocol):
     def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats, *, squares: bool) -> int:
         """Add to out (n, 3): sum of magnitudes, of selected magnitudes, and if asked of selected squares."""
 
-    def vote(
-        self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Bytes, dtype: str
-    ) -> int:
+    def vote(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Bytes, dtype: str) -> int:
         """out = [base +] scale * mix of the selected differences."""
 
     def rank_chance(
         self, chunk: Chunk, member: int, row: int, keys: tuple[int, int], low: float, high: float, bits: Bytes, bits_from: int, out: Floats
     ) -> int:
-        """Draw which entries of one input stay, with a chance that grows with the rank in the row; set bits, add both sums of magnitudes to out (2,)."""
+        """Draw which entries of one input stay, with a chance that grows with the rank in the row.
+
+        Sets bits, adds the sums of all and of the kept magnitudes to out (2,).
+        """
 
 
 class _Inputs(ctypes.Structure):
@@ -236,9 +238,7 @@ class CompiledKernels:
             _at(out),
         )
 
-    def vote(
-        self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Bytes, dtype: str
-    ) -> int:
+    def vote(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Bytes, dtype: str) -> int:
         m = mixing
         election = _Election(m.elect, m.divide, m.add_base, m.zero_sign, m.floor, m.divisor, m.scale)
         return self._call(

@@ -71,7 +71,13 @@ def merge(
     {'w': tensor([1.5000, 3.0000])}
     """
     plan = _plan(models, method, base, dtype, missing, seed, parameters)
-    options = {"threads": threads, "memory": _size(memory), "device": device, "seed": seed, "allow_nonfinite": allow_nonfinite}
+    options: dict[str, Any] = {
+        "threads": threads,
+        "memory": _size(memory),
+        "device": device,
+        "seed": seed,
+        "allow_nonfinite": allow_nonfinite,
+    }
     if out is not None:
         write_plan(plan, out, **options)
         return {}
@@ -108,7 +114,13 @@ def prepare(
     plan = _plan(models, method, base, None, missing, seed, parameters)
     start = {name: _tensor(ref.read(), ref.shape, ref.dtype) for name, ref in plan.checkpoints[0].items()}
     moved = tuple(_wide(t) for t in plan.tensors if t.method is not None and t.base is not None)
-    options = {"threads": threads, "memory": _size(memory), "device": device, "seed": seed, "allow_nonfinite": allow_nonfinite}
+    options: dict[str, Any] = {
+        "threads": threads,
+        "memory": _size(memory),
+        "device": device,
+        "seed": seed,
+        "allow_nonfinite": allow_nonfinite,
+    }
     sink = MemorySink((t.name, t.shape, t.dtype) for t in moved)
     run(moved, sink, add_base=False, **options)
     direction = {t.name: _tensor(sink.data[t.name], t.shape, t.dtype) for t in moved}

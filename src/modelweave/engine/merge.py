@@ -20,6 +20,7 @@ from ..errors import OutputError
 from ..recipes.build import build_plan
 from ..recipes.load import load_recipe
 from ..recipes.plan import Plan
+from ..recipes.planned import plan_documents
 from .run import Progress, TensorReport, run
 
 SHARD = 5_000_000_000
@@ -59,7 +60,9 @@ def merge_recipe(
     """
     path, out = Path(recipe), Path(out)
     documents = load_recipe(path, sets)
-    options = {
+    if len(documents) > 1:
+        plan_documents(documents, near=path.parent, seed=seed)  # so that an error in a later one is found before the first is merged
+    options: dict[str, Any] = {
         "shard_size": shard_size,
         "memory": memory,
         "threads": threads,

@@ -8,7 +8,7 @@ not do, a bin that holds a single pattern is the answer, or else the next bracke
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,8 @@ def pattern_space(plan: TensorPlan) -> int:
 class Edge:
     """The entry of descending rank `rank` (from 1) of one input; input = number of inputs stands for their variance.
 
-    rank may depend on the number of non-zero entries. Found: pattern, how many entries equal to it rank above the edge (quota),
-    and how many equal entries each span has.
+    rank may depend on the number of non-zero entries. Found: pattern (-1 until then), how many entries equal to it rank above the edge
+    (quota), and how many equal entries each span has.
     """
 
     input: int
@@ -44,7 +44,7 @@ class Edge:
     lo: int = 0
     width: int = 0
     nonzero: int | None = None
-    pattern: int | None = None
+    pattern: int = -1
     quota: int = 0
     equal: list[int] = field(default_factory=list)
 
@@ -66,7 +66,7 @@ def find(bench: Workbench, plan: TensorPlan, edges: list[Edge], counted: bool) -
         edge.lo, edge.width = lo, width
     parts = spans(plan.count)
     first = counted
-    while open_edges := [e for e in edges if e.pattern is None]:
+    while open_edges := [e for e in edges if e.pattern < 0]:
         queries = np.zeros(len(open_edges) + first, QUERY)
         for query, edge in zip(queries, open_edges, strict=False):
             query["input"], query["lo"], query["width"], query["shift"] = edge.input, edge.lo, edge.width, edge.shift
@@ -100,7 +100,7 @@ def _settle(edge: Edge, i: int, results: list[Histogram], kept: list[NDArray[Any
     if rank <= 0:
         edge.pattern, edge.quota, edge.equal = pattern_space(plan), 0, [0] * len(results)
         return
-    counts = np.sum([r.counts[i] for r in results], axis=0, dtype=np.int64)
+    counts: NDArray[np.int64] = np.stack([r.counts[i] for r in results]).sum(0, dtype=np.int64)
     above = sum(int(r.outside[i, 1]) for r in results)
     if rank <= above:
         edge.lo, edge.width = edge.lo + edge.width, pattern_space(plan) - edge.lo - edge.width
@@ -164,7 +164,7 @@ def differences(bench: Workbench, plan: TensorPlan, chunk: Chunk) -> NDArray[Any
     """(inputs, count): every input minus the base when there is one, in the working type, checked."""
     out = np.empty((len(chunk.data), chunk.count), np.float64 if chunk.wide else np.float32)
     for i, (data, dtype) in enumerate(zip(chunk.data, chunk.dtypes, strict=True)):
-        one = chunk._replace(data=[data], dtypes=[dtype])
+        one = replace(chunk, data=[data], dtypes=[dtype])
         if chunk.wide and not one.wide:
             narrow = np.empty(chunk.count, np.float32)
             flags = bench.kernels.sum(one, np.ones(1), narrow.view(np.uint8), "F32", add_base=False)

@@ -113,7 +113,9 @@ def _chunk(tensors: Sequence[TensorPlan], threads: int, memory: int) -> int:
     fitting = memory // 2 // threads // widest // BLOCK * BLOCK
     if fitting < BLOCK:
         need = 2 * threads * widest * BLOCK
-        raise ParameterError(f"memory: at least {need} bytes are needed for {threads} threads, got {memory}; give more or use fewer threads")
+        raise ParameterError(
+            f"memory: at least {need} bytes are needed for {threads} threads, got {memory}; give more or use fewer threads"
+        )
     chunk = CHUNK
     while chunk > fitting:
         chunk //= 2

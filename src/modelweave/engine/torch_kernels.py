@@ -5,6 +5,7 @@ Element by element the same arithmetic in the same order as kernels.c.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,10 +57,7 @@ class TorchKernels:
     ) -> int:
         base, deltas, flags = self._load(chunk)
         factors = torch.as_tensor(np.asarray(coefficients, np.float64)).to(deltas.dtype).to(self.device)
-        if row:
-            factors = factors.reshape(-1, len(deltas)).repeat_interleave(row, 0).T
-        else:
-            factors = factors.reshape(-1, 1)
+        factors = factors.reshape(-1, len(deltas)).repeat_interleave(row, 0).T if row else factors.reshape(-1, 1)
         total = factors[0] * deltas[0]
         for i in range(1, len(deltas)):
             total = total + factors[i] * deltas[i]
@@ -95,9 +93,7 @@ class TorchKernels:
             out += torch.stack([block.abs().sum(1), kept.abs().sum(1), energy], 1).cpu().numpy()
         return flags
 
-    def vote(
-        self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Bytes, dtype: str
-    ) -> int:
+    def vote(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Bytes, dtype: str) -> int:
         base, deltas, flags = self._load(chunk)
         chosen = self._select_all(deltas, selections, shared, chunk.start)
         chosen = chosen * deltas.new_tensor(selections["factor"]).reshape(-1, 1)
@@ -122,7 +118,7 @@ class TorchKernels:
     def rank_chance(
         self, chunk: Chunk, member: int, row: int, keys: tuple[int, int], low: float, high: float, bits: Bytes, bits_from: int, out: Floats
     ) -> int:
-        one = chunk._replace(data=[chunk.data[member]], dtypes=[chunk.dtypes[member]])
+        one = replace(chunk, data=[chunk.data[member]], dtypes=[chunk.dtypes[member]])
         _, deltas, flags = self._load(one)
         lines = deltas[0].reshape(-1, row)
         rank_key = lines.to(torch.float32).to(torch.bfloat16).abs().view(torch.int16).to(torch.int64)
@@ -190,7 +186,7 @@ class TorchKernels:
 
             at = start - int(s["bits_from"])
             size = (at + len(values) + 7) // 8
-            held = np.frombuffer((ctypes.c_uint8 * size).from_address(int(s["bits"])), np.uint8)
+            held = np.frombuffer(ctypes.string_at(int(s["bits"]), size), np.uint8)
             keep = torch.from_numpy(np.unpackbits(held, bitorder="little")[at : at + len(values)].astype(bool)).to(self.device)
         else:
             return values

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checkpoints.tensors import Bytes
 from ..recipes.plan import TensorPlan
 from ..weights.part import Chance, Mix, Ranks, spec_of
-from .kernels import KEEP_BITS, KEEP_CHANCE, KEEP_WINDOW, SELECTION, Mixing
+from .kernels import KEEP_BITS, KEEP_CHANCE, KEEP_WINDOW, SELECTION, Chunk, Mixing
 from .order_statistics import Edge, find, pattern_space
 from .scheduler import Stages, Task
 from .workbench import Scratch, Workbench, options_of, row_length, spans
@@ -152,7 +153,9 @@ def _share(bench: Workbench, plan: TensorPlan, part: Callable[..., Any], chosen:
     yield from find(bench, plan, [edge], counted=True)
 
 
-def _drawing(bench: Workbench, plan: TensorPlan, chosen: _Selections, chances: dict[int, Chance], row: int, span: int, start: int, stop: int) -> Task:
+def _drawing(
+    bench: Workbench, plan: TensorPlan, chosen: _Selections, chances: dict[int, Chance], row: int, span: int, start: int, stop: int
+) -> Task:
     for i in chances:
         chosen.bits.setdefault(i, []).append(np.zeros((stop - start + 7) // 8, np.uint8))
 
@@ -183,9 +186,11 @@ def _summing(bench: Workbench, plan: TensorPlan, chosen: _Selections, squares: b
 def _mixing(bench: Workbench, plan: TensorPlan, chosen: _Selections, mixing: Mixing, span: int, start: int, stop: int) -> Task:
     def task(own: Scratch) -> None:
         records, shared = chosen.for_span(span, start, pattern_space(plan))
-        for at, count in bench.chunks(start, stop):
-            chunk = bench.read(own, plan, at, count)
-            bench.write(own, plan, at, count, lambda out, dtype: bench.kernels.vote(chunk, records, shared, mixing, out, dtype))
+
+        def compute(chunk: Chunk, out: Bytes, dtype: str) -> int:
+            return bench.kernels.vote(chunk, records, shared, mixing, out, dtype)
+
+        bench.transform(own, plan, start, stop, compute)
 
     return task
 

@@ -21,6 +21,8 @@ SPAN = 1024 * BLOCK
 CHUNK = 256 * BLOCK
 """Elements read at once; a divisor of SPAN."""
 KERNEL_OUTPUTS = ("F64", "F32", "F16", "BF16")
+Compute = Callable[[Chunk, Bytes, str], int]
+"""(chunk, bytes to fill, their type) -> the kernel's flags."""
 
 
 class Scratch:
@@ -102,16 +104,19 @@ class Workbench:
             word = DTYPES[plan.dtype].torch
             raise CompatibilityError(f"{plan.name}: a merged value does not fit {word}; set out_dtype to bfloat16 or float32")
 
-    def write(self, scratch: Scratch, plan: TensorPlan, start: int, count: int, compute: Callable[[Bytes, str], int]) -> int:
-        """Let a kernel fill the output's bytes and store them. Returns the kernel's flags."""
+    def transform(self, scratch: Scratch, plan: TensorPlan, start: int, stop: int, compute: Compute, row: int = 1) -> None:
+        """Read a span chunk by chunk, let a kernel make the output of each, and store it."""
+        for at, count in self.chunks(start, stop, row):
+            self.store(scratch, plan, self.read(scratch, plan, at, count), compute)
+
+    def store(self, scratch: Scratch, plan: TensorPlan, chunk: Chunk, compute: Compute) -> None:
+        """Let a kernel fill the output's bytes for one chunk, check them and hand them over."""
         dtype = plan.dtype if plan.dtype in KERNEL_OUTPUTS else "F32"
-        out = scratch.take("output", count * DTYPES[dtype].itemsize)
-        flags = compute(out, dtype)
-        self.check(plan, flags)
+        out = scratch.take("output", chunk.count * DTYPES[dtype].itemsize)
+        self.check(plan, compute(chunk, out, dtype))
         stored = out if dtype == plan.dtype else _narrow(out, plan.dtype)
-        self.sink.write(plan.name, start, stored)
+        self.sink.write(plan.name, chunk.start, stored)
         self.moved(len(stored))
-        return flags
 
 
 def spans(count: int, row: int = 1) -> list[tuple[int, int]]:

@@ -64,7 +64,13 @@ class Result:
 
     def table(self) -> str:
         """The means over seeds by condition, then every check."""
-        lines = [f"{self.paper} {self.title}", f"claim  {self.claim}", f"data   {self.data}", f"seeds  {', '.join(map(str, self.seeds))}", ""]
+        lines = [
+            f"{self.paper} {self.title}",
+            f"claim  {self.claim}",
+            f"data   {self.data}",
+            f"seeds  {', '.join(map(str, self.seeds))}",
+            "",
+        ]
         lines += text_table(("condition", *self.columns), condition_means(self.rows, self.columns))
         lines += ["", *text_table(("", "check", "expected", "got"), [_check_line(c) for c in self.checks]), ""]
         verdict = "the claim holds at this size, and its control fails" if self.holds else "the claim does not hold at this size as stated"

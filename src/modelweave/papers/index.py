@@ -21,11 +21,27 @@ _ALL = (
     Paper(2, "An Emulator for Fine-Tuning Large Language Models using Small Language Models", "2310.12962", "outputs"),
     Paper(3, "A Simple Zero-shot Prompt Weighting Technique to Improve Prompt Ensembling in Text-Image Models", "2302.06235", "outputs"),
     Paper(4, "Rethinking Mixture-of-Agents: Is Mixing Different Large Language Models Beneficial?", "2502.00674", "outputs"),
-    Paper(5, "Not Low-Resource Anymore: Aligner Ensembling, Batch Filtering, and New Datasets for Bengali-English MT", "2009.09359", "data"),
-    Paper(6, "Enhancing Worldwide Image Geolocation by Ensembling Satellite-Based Ground-Level Attribute Predictors", "2407.13862", "outputs"),
-    Paper(7, "Ensembling Portfolio Strategies for Long-Term Investments: A Distribution-Free Preference Framework", "2406.03652", "outputs"),
-    Paper(8, "Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing inference time", "2203.05482", "weights"),
-    Paper(9, "G3: An Effective and Adaptive Framework for Worldwide Geolocalization Using Large Multi-Modality Models", "2405.14702", "outputs"),
+    Paper(
+        5, "Not Low-Resource Anymore: Aligner Ensembling, Batch Filtering, and New Datasets for Bengali-English MT", "2009.09359", "data"
+    ),
+    Paper(
+        6, "Enhancing Worldwide Image Geolocation by Ensembling Satellite-Based Ground-Level Attribute Predictors", "2407.13862", "outputs"
+    ),
+    Paper(
+        7, "Ensembling Portfolio Strategies for Long-Term Investments: A Distribution-Free Preference Framework", "2406.03652", "outputs"
+    ),
+    Paper(
+        8,
+        "Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing inference time",
+        "2203.05482",
+        "weights",
+    ),
+    Paper(
+        9,
+        "G3: An Effective and Adaptive Framework for Worldwide Geolocalization Using Large Multi-Modality Models",
+        "2405.14702",
+        "outputs",
+    ),
     Paper(10, "Diversity of Thought Improves Reasoning Abilities of Large Language Models", "2310.07088", "outputs"),
     Paper(11, "Phikon-v2, A large and public feature extractor for biomarker prediction", "2409.09173", "outputs"),
     Paper(12, "Helping or Herding? Reward Model Ensembles Mitigate but do not Eliminate Reward Hacking", "2312.09244", "outputs"),
@@ -56,7 +72,12 @@ _ALL = (
     Paper(37, "Fantastic Gains and Where to Find Them: General Knowledge Transfer between Any Pretrained Model", "2310.17653", "training"),
     Paper(38, "Merging LoRAs like Playing LEGO (LoRA-LEGO): rank-wise clustering", "2409.16167", "weights"),
     Paper(39, "Model Editing with Canonical Examples", "2402.06155", "outputs"),
-    Paper(40, "Is Model Collapse Inevitable? Breaking the Curse of Recursion by Accumulating Real and Synthetic Data", "2404.01413", "training"),
+    Paper(
+        40,
+        "Is Model Collapse Inevitable? Breaking the Curse of Recursion by Accumulating Real and Synthetic Data",
+        "2404.01413",
+        "training",
+    ),
     Paper(41, "Analysis of Linear Mode Connectivity via Permutation-Based Weight Matching", "2402.04051", "weights"),
     Paper(42, "Model Breadcrumbs: Scaling Multi-Task Model Merging with Sparse Masks", "2312.06795", "weights"),
     Paper(43, "Deep Model Assembling", "2212.04129", "layers"),
@@ -64,8 +85,18 @@ _ALL = (
     Paper(45, "Enhancing Neural Subset Selection: Integrating Background Information into Set Representations", "2402.03139", "data"),
     Paper(46, "DiverGen", "2405.10185", "data"),
     Paper(47, "Merge, Then Compress: Demystify Efficient SMoE with Hints from Its Routing Policy", "2310.01334", "experts"),
-    Paper(48, "Merging Models on the Fly Without Retraining: A Sequential Approach to Scalable Continual Model Merging", "2501.09522", "weights"),
-    Paper(49, "Fine-tuning large language models for domain adaptation: exploration of training strategies, scaling, model merging and synergistic capabilities", "2409.03444", "weights"),
+    Paper(
+        48,
+        "Merging Models on the Fly Without Retraining: A Sequential Approach to Scalable Continual Model Merging",
+        "2501.09522",
+        "weights",
+    ),
+    Paper(
+        49,
+        "Fine-tuning large language models for domain adaptation: training strategies, scaling, model merging and synergistic capabilities",
+        "2409.03444",
+        "weights",
+    ),
     Paper(50, "PASER: Post-Training Data Selection for Efficient Pruned Large Language Model Recovery", "2502.12594", "data"),
     Paper(51, "Why do Random Forests Work? Understanding Tree Ensembles as Self-Regularizing Adaptive Smoothers", "2402.01502", "outputs"),
     Paper(52, "Scalable and Efficient MoE Training for Multitask Multilingual Models", "2109.10465", "experts"),

@@ -114,7 +114,11 @@ def judge(rows: Sequence[Row]) -> list[Check]:
     checks = []
     for n in COUNTS:
         got = margin(f"TIES, n={n}", f"task arithmetic, n={n}")
-        checks.append(Check(f"TIES - task arithmetic, no validation, n={n}", ">= +0.02 on average, > 0 each", got, _mean(got) >= 0.02 and min(got) > 0))
+        checks.append(
+            Check(
+                f"TIES - task arithmetic, no validation, n={n}", ">= +0.02 on average, > 0 each", got, _mean(got) >= 0.02 and min(got) > 0
+            )
+        )
     got = margin("TIES tuned, n=2", "task arithmetic tuned, n=2")
     checks.append(Check("TIES - task arithmetic, both tuned, n=2", "> 0 on average", got, _mean(got) > 0))
     got = tuple(a - b for a, b in zip(error("mean"), error("TIES 20 %"), strict=True))

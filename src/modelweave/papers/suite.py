@@ -35,7 +35,13 @@ def symmetry(images: Tensor, k: int) -> Tensor:
 
 
 def make_suite(
-    seed: int, *, tasks: int = 8, width: int = 256, base_images: int = 60, optimizer: Literal["sgd", "adam"] = "sgd", experts: int | None = None
+    seed: int,
+    *,
+    tasks: int = 8,
+    width: int = 256,
+    base_images: int = 60,
+    optimizer: Literal["sgd", "adam"] = "sgd",
+    experts: int | None = None,
 ) -> Suite:
     """Train a base on `base_images` images under all symmetries, and one expert a task from it on 1,000 images of its own.
 
@@ -95,7 +101,8 @@ def flat(state: Mapping[str, Tensor]) -> State:
 
 def unflat(vector: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> State:
     """What `flat` took apart."""
-    parts = vector["all"].split([value.numel() for value in like.values()])
+    whole: Any = vector["all"]
+    parts = whole.split([value.numel() for value in like.values()])
     return {name: part.reshape(like[name].shape) for name, part in zip(like, parts, strict=True)}
 
 
@@ -115,7 +122,7 @@ def _fit(network: Any, images: Tensor, labels: Tensor, *, rate: float, epochs: i
         order = torch.randperm(len(images))
         for at in range(0, len(images), batch):
             rows = order[at : at + batch]
-            loss = torch.nn.functional.cross_entropy(network(images[rows]), labels[rows])
+            loss: Any = torch.nn.functional.cross_entropy(network(images[rows]), labels[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

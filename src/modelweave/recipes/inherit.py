@@ -71,7 +71,7 @@ def config_warnings(views: Sequence[View], donor: View) -> Iterator[str]:
         config, ours = view.checkpoint.config, donor.checkpoint.config
         if config is None or ours is None:
             continue
-        if "quantization_config" in config and view is donor:
+        if config.get("quantization_config") and view is donor:
             yield f"model '{view.label}' is quantised: its whole-number tensors are copied from '{donor.label}', not merged"
         for theirs, mine, path in [(config, ours, ""), (config.get("text_config"), ours.get("text_config"), "text_config.")]:
             if view is donor or not isinstance(theirs, Mapping) or not isinstance(mine, Mapping):

@@ -111,18 +111,14 @@ def check_token_row(token: str, row: TokenRow, inputs: TokenizerInputs, *, known
         )
 
 
-def _source(
-    settings: TokenizerSettings, inputs: TokenizerInputs, anchor: int, open_model: OpenModel | None
-) -> TokenizerSource:
+def _source(settings: TokenizerSettings, inputs: TokenizerInputs, anchor: int, open_model: OpenModel | None) -> TokenizerSource:
     if settings.source in ("union", "base") or settings.source in inputs.labels or open_model is None:
         k = anchor if settings.source in ("union", "base") else inputs.find(settings.source, "tokenizer source")
         return TokenizerSource(inputs.tokenizers[k], inputs.rows[k], inputs.configs[k])
     checkpoint = open_model(settings.source)
     tokenizer = read_tokenizer(checkpoint)
     if tokenizer is None:
-        raise CompatibilityError(
-            f"tokenizer source '{settings.source}': it has no tokenizer; name a model that has one"
-        )
+        raise CompatibilityError(f"tokenizer source '{settings.source}': it has no tokenizer; name a model that has one")
     return TokenizerSource(tokenizer, embedding_rows(checkpoint) or tokenizer.size, checkpoint.config)
 
 

@@ -117,9 +117,7 @@ def _token_row_of_kind(source: Mapping[str, Any], force: bool, where: str) -> To
     _check_keys(source, ("kind", "model", "token", "token_id"), where)
     token, token_id = source.get("token"), source.get("token_id")
     if (token is None) == (token_id is None):
-        raise RecipeError(
-            f"{where}: expected exactly one of token and token_id, got {'neither' if token is None else 'both'}"
-        )
+        raise RecipeError(f"{where}: expected exactly one of token and token_id, got {'neither' if token is None else 'both'}")
     if token is not None and not isinstance(token, str):
         raise RecipeError(f"{where}.token: expected text, got {token!r}; put it in quotes, or use token_id")
     if token_id is not None and (not isinstance(token_id, int) or isinstance(token_id, bool) or token_id < 0):

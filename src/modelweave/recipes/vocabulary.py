@@ -93,8 +93,7 @@ class Vocabulary:
         for k in np.unique(which[which >= 0]).tolist():
             if refs[k] is None:
                 raise CompatibilityError(
-                    f"tokenizer.tokens: {ref.name} needs a row from model '{self.labels[k]}', which lacks this tensor; "
-                    "name another source"
+                    f"tokenizer.tokens: {ref.name} needs a row from model '{self.labels[k]}', which lacks this tensor; name another source"
                 )
         if self.size == self.rows[index] and (which == index).all() and (row == np.arange(self.size)).all():
             return ref
@@ -137,9 +136,7 @@ class Vocabulary:
                     "shared": int((has & named).sum()),
                     "missing": int((~has & named).sum()),
                     "spare": int((~named).sum()),
-                    "filled": ", ".join(
-                        f"{n} {names[j]}" for j, n in zip(kinds.tolist(), counts.tolist(), strict=True)
-                    ),
+                    "filled": ", ".join(f"{n} {names[j]}" for j, n in zip(kinds.tolist(), counts.tolist(), strict=True)),
                 }
             )
         return result

@@ -23,11 +23,7 @@ def changed_size(config: Mapping[str, Any], rows: int, size: int) -> dict[str, A
         return {} if rows == size else {"vocab_size": size}
     keys = [".".join((*path, "vocab_size")) for path in paths]
     olds = [_at(config, key) for key in keys]
-    return {
-        key: size
-        for n, (key, old) in enumerate(zip(keys, olds, strict=True))
-        if old != size and (n == 0 or old == rows)
-    }
+    return {key: size for n, (key, old) in enumerate(zip(keys, olds, strict=True)) if old != size and (n == 0 or old == rows)}
 
 
 def changed_ids(

@@ -56,9 +56,7 @@ def embedding_rows(checkpoint: Checkpoint) -> int | None:
 def vocab_configs(config: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Paths of the mappings inside a config that hold a vocab_size, as in `()` and `("text_config",)`."""
     top: list[tuple[str, ...]] = [()] if "vocab_size" in config else []
-    nested: list[tuple[str, ...]] = [
-        (key,) for key in _CONFIGS if isinstance(config.get(key), Mapping) and "vocab_size" in config[key]
-    ]
+    nested: list[tuple[str, ...]] = [(key,) for key in _CONFIGS if isinstance(config.get(key), Mapping) and "vocab_size" in config[key]]
     return top + nested
 
 

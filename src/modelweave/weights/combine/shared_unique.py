@@ -27,7 +27,9 @@ def shared_unique(deltas: Tensor, context: Context, *, epsilon: float) -> Tensor
     return (deltas * changed).sum(0) / changed.sum(0).clamp(min=1)
 
 
-def count_changes(deltas: Tensor, context: Context, seen: tuple[NDArray[np.float64], ...], *, epsilon: float, **_: float) -> NDArray[np.float64]:
+def count_changes(
+    deltas: Tensor, context: Context, seen: tuple[NDArray[np.float64], ...], *, epsilon: float, **_: float
+) -> NDArray[np.float64]:
     """(2, members): how many of a member's changes are shared with another, and how many are its own."""
     changed = deltas.abs() > epsilon
     rows = changed.reshape(len(changed), -1)

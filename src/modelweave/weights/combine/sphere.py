@@ -5,6 +5,7 @@ gram: (..., n, n) float64 inner products of the n inputs; leading axes are rows 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,11 @@ def _arc(cos: Floats, t: float, straight: Any) -> Floats:
 
 def _norms(gram: Floats) -> Floats:
     return np.asarray(np.sqrt(np.maximum(np.diagonal(gram, axis1=-2, axis2=-1), 0)))
+
+
+def _length(coefficients: Floats, gram: Floats) -> float:
+    """Length of the combination of vectors with these inner products."""
+    return math.sqrt(max(float(coefficients @ gram @ coefficients), 0.0))
 
 
 @coefficients("t", gram="tensor")
@@ -81,14 +87,14 @@ def multislerp(gram: Floats, members: Members, *, normalize_weights: bool, eps: 
     norms = _norms(gram)
     unit = 1 / (norms + eps)
     cosines = gram * unit[:, None] * unit[None, :]
-    length = float(np.sqrt(max(weights @ cosines @ weights, 0.0)))
+    length = _length(weights, cosines)
     if length < eps:
         if n == 2:
             return weights
         raise CompatibilityError("multislerp: the weighted directions cancel out (opposite inputs); use other weights, or method linear")
     mean = weights / length
     tangent = weights - float(weights @ cosines @ mean) * mean
-    angle = float(np.sqrt(max(tangent @ cosines @ tangent, 0.0))) + eps
+    angle = _length(tangent, cosines) + eps
     result = mean * np.cos(angle) + tangent * (np.sin(angle) / angle)
     return np.asarray(result * unit * float(weights @ norms))
 
@@ -108,7 +114,7 @@ def karcher(gram: Floats, members: Members, *, max_iter: int, tol: float) -> Flo
     unit = np.where(valid, 1 / np.where(valid, norms, 1), 0)
     cosines = gram * unit[:, None] * unit[None, :]
     share = valid / valid.sum()
-    length = float(np.sqrt(max(share @ cosines @ share, 0.0)))
+    length = _length(share, cosines)
     mean = share / length if length >= tol else np.eye(n)[int(np.argmax(valid))]
     for _ in range(max_iter):
         dots = np.clip(cosines @ mean, -1, 1)
@@ -116,10 +122,10 @@ def karcher(gram: Floats, members: Members, *, max_iter: int, tol: float) -> Flo
         moved = valid & (angles >= tol)
         pull = np.where(moved, share * angles / np.where(moved, np.sin(angles), 1), 0)
         tangent = pull - float(pull @ dots) * mean
-        step = float(np.sqrt(max(tangent @ cosines @ tangent, 0.0)))
+        step = _length(tangent, cosines)
         if step < tol:
             break
         mean = np.cos(step) * mean + np.sin(step) * tangent / step
-        length = float(np.sqrt(max(mean @ cosines @ mean, 0.0)))
+        length = _length(mean, cosines)
         mean = mean / length if length > tol else mean
     return np.asarray(mean * unit * norms.mean())

@@ -1,0 +1,101 @@
+"""The harness, and the parts of the experiments that have a known answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from modelweave.errors import ParameterError
+from modelweave.papers import harness, p25, p29
+from modelweave.papers.harness import Check, Experiment, Row, reproduce
+from modelweave.papers.index import PAPERS
+from modelweave.papers.suite import accuracy, flat, make_suite, symmetry, unflat
+
+
+def test_every_paper_is_listed_once() -> None:
+    assert sorted(PAPERS) == list(range(1, 60))
+    assert {n for n, paper in PAPERS.items() if paper.experiment} == {25, 29}
+
+
+def experiment(margin: float, control: float) -> Experiment:
+    def judge(rows: Sequence[Row]) -> list[Check]:
+        got = tuple(row["accuracy"] for row in rows)
+        return [
+            Check("claim", "> 0", got, all(g > 0 for g in got)),
+            Check("control", "< 0.1", (control,), control < 0.1, "control"),
+            Check("aside", "no claim", (-5.0,), False, "report"),
+        ]
+
+    return Experiment(29, "it works", "made", lambda seed: [{"condition": "x", "accuracy": margin + seed}], judge, ("accuracy",))
+
+
+@pytest.mark.parametrize(("margin", "control", "holds"), [(1, 0, True), (-1, 0, False), (1, 0.5, False)])
+def test_a_control_that_does_not_fail_spoils_the_result(
+    monkeypatch: pytest.MonkeyPatch, margin: float, control: float, holds: bool
+) -> None:
+    monkeypatch.setattr(p29, "EXPERIMENT", experiment(margin, control))
+    result = reproduce(29, (0, 5))
+    assert result.holds is holds
+    assert json.loads(json.dumps(result.to_json()))["holds"] is holds
+    assert [row["seed"] for row in result.rows] == [0, 5]
+    assert ("does not hold" in result.table()) is not holds
+
+
+def test_a_paper_without_an_experiment_is_one_sentence() -> None:
+    with pytest.raises(ParameterError, match="paper 8 has no experiment yet; those that have one: 25, 29"):
+        reproduce(8)
+
+
+def test_means_over_seeds() -> None:
+    rows = [{"condition": "a", "x": 1.0, "seed": 0}, {"condition": "a", "x": 2.0, "seed": 1}, {"condition": "b", "seed": 0}]
+    assert harness.condition_means(rows, ("x",)) == [("a", "1.500"), ("b", "-")]
+
+
+def test_categories_weigh_the_same_whatever_they_hold() -> None:
+    assert p25.aggregate({"a": [(0.9, 1.0), (0.7, 1.0)], "b": [(1.0, 1.0)]}) == pytest.approx(0.9)
+    assert p25.aggregate({"a": [(0.5, 0.01)]}) == pytest.approx(0.49)
+
+
+def test_symmetries_are_the_eight_of_the_square() -> None:
+    image = torch.arange(64.0).reshape(1, 8, 8)
+    seen = {tuple(symmetry(image, k)[0].tolist()) for k in range(8)}
+    assert len(seen) == 8
+    assert torch.equal(symmetry(image, 0).reshape(8, 8), image[0])
+    assert symmetry(image, 1).reshape(8, 8)[0].tolist() == image[0, :, 7].tolist()
+
+
+def test_flat_and_back() -> None:
+    state = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([7.0])}
+    back = unflat(flat(state), state)
+    assert back.keys() == state.keys() and all(torch.equal(back[n], state[n]) for n in state)
+
+
+def test_the_suite_is_what_its_sheet_says() -> None:
+    suite = make_suite(0, experts=1)
+    base = sum(accuracy(suite.base, split) for split in suite.test) / 8
+    assert 0.65 < base < 0.8
+    assert accuracy(suite.experts[0], suite.test[0]) > 0.93
+    again = make_suite(0, experts=1)
+    assert all(torch.equal(suite.base[n], again.base[n]) for n in suite.base)
+
+
+def test_one_expert_alone_scores_as_itself() -> None:
+    suite = make_suite(1, experts=1, width=32)
+    row = p25.score(suite, suite.experts, (0,), "averaging", seed=1)
+    assert row["held_in"] == pytest.approx(1, abs=2 / 497)
+
+
+def test_the_mechanism_on_made_vectors() -> None:
+    errors = {row["condition"]: row["error"] for row in p29.mechanism(3)}
+    assert errors["made vectors, TIES 20 %"] <= 0.6 and errors["made vectors, mean"] >= 0.75
+    assert errors["made vectors, signs of the other 90 % turned"] == errors["made vectors, TIES 10 %"]
+    assert errors["made vectors, signs of the largest 10 % turned"] > 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [25, 29])
+def test_claims_hold_on_seeds_that_nothing_was_chosen_on(number: int) -> None:
+    assert reproduce(number, (11, 12, 13)).holds
