@@ -137,7 +137,7 @@ class FolderSink:
         if self._resume and identity is not None:
             if identity != self._identity:
                 raise OutputError(
-                    f"'{self.out.name}' cannot be resumed: the recipe, an option or an input changed since; leave out --resume to start anew"
+                    f"'{self.out.name}' cannot be resumed: the recipe, an option or an input changed since; drop --resume to start anew"
                 )
             self._done = finished & set(self.specs)
             self._journal.append()

@@ -76,8 +76,8 @@ QUERY = np.dtype([("input", "i8"), ("lo", "u8"), ("width", "u8"), ("shift", "i8"
 
 
 class Histogram(NamedTuple):
-    """Of each query: counts (below, above), counts a bin, least and most (plus one) pattern a bin, and the patterns within the bins
-    themselves where no more than there is room for (held says how many there are). Patterns are relative to lo."""
+    """Of each query: counts (below, above), and the patterns between, relative to lo: `held` of them in `collected`, or, where held is
+    more than the room there, counts a bin with the least and most (plus one) pattern of each."""
 
     outside: NDArray[np.uint64]
     counts: NDArray[np.uint32]
@@ -127,7 +127,7 @@ class Kernels(Protocol):
         """Add the chunk to the histogram of each query."""
 
     def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats, *, squares: bool) -> int:
-        """Add to out (n, 3): sum of magnitudes, of selected magnitudes, and if asked of selected squares."""
+        """Add to out (n, 3): sums of magnitudes and of selected magnitudes, or the sum of selected squares."""
 
     def vote(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Bytes, dtype: str) -> int:
         """out = [base +] scale * mix of the selected differences."""

@@ -190,38 +190,58 @@ CLONES static void NAME(variance)(const REAL *restrict x, int n, long len, REAL 
     for (long k = 0; k < len; k++) out[k] /= (REAL)n;
 }
 
-CLONES static long NAME(pick)(const REAL *restrict x, long n, UINT lo, UINT width, UINT *restrict picked, uint64_t *restrict outside) {
-    uint64_t below = 0;
-    long m = 0;
+CLONES static uint64_t NAME(count_below)(const REAL *restrict x, long n, UINT lo) {
+    UINT below = 0;
     for (long k = 0; k < n; k++) below += NAME(magnitude)(x[k]) < lo;
-    long k = 0;
+    return below;
+}
+
+/* Append the magnitudes in [lo, lo + width), less lo, to `picked`, which has room for 16 more than n. Returns how many. */
+CLONES static long NAME(pick_plain)(const REAL *restrict x, long n, UINT lo, UINT width, UINT *restrict picked) {
+    long m = 0, k = 0;
     for (; k + 16 <= n; k += 16) { /* few groups hold any */
         UINT any = 0;
         for (int l = 0; l < 16; l++) any |= NAME(magnitude)(x[k + l]) - lo < width;
-        if (any)
-            for (int l = 0; l < 16; l++) {
-                UINT u = NAME(magnitude)(x[k + l]) - lo;
-                picked[m] = u;
-                m += u < width;
-            }
+        for (int l = 0; any && l < 16; l++) {
+            UINT u = NAME(magnitude)(x[k + l]) - lo;
+            picked[m] = u;
+            m += u < width;
+        }
     }
     for (; k < n; k++) {
         UINT u = NAME(magnitude)(x[k]) - lo;
         picked[m] = u;
         m += u < width;
     }
+    return m;
+}
+
+static long NAME(pick)(const REAL *x, long n, UINT lo, UINT width, UINT *picked, uint64_t *outside) {
+    uint64_t below = NAME(count_below)(x, n, lo);
+    long m = PICK(x, n, lo, width, picked);
     outside[0] += below;
     outside[1] += (uint64_t)(n - m) - below;
     return m;
 }
 
-/* For each query: how many magnitudes lie below lo, in each of `bins` bins of 2^shift bit patterns from lo on, and above; the
- * smallest and largest pattern in each bin; and the patterns themselves, relative to lo, as long as there is room for them.
- * A query's input n stands for the variance over all inputs. */
+static void NAME(bin)(const UINT *restrict patterns, long n, int64_t shift, uint32_t *restrict counts, uint64_t *restrict least,
+                      uint64_t *restrict most) {
+    for (long k = 0; k < n; k++) {
+        UINT u = patterns[k];
+        long j = (long)(u >> shift);
+        counts[j]++;
+        if (u < least[j]) least[j] = u;
+        if ((uint64_t)u + 1 > most[j]) most[j] = (uint64_t)u + 1;
+    }
+}
+
+/* For each query: how many magnitudes lie below lo and above, and the patterns between, relative to lo, as long as there is room for
+ * them. Once there is none (held is larger than room): how many lie in each of `bins` bins of 2^shift patterns from lo on, and the
+ * smallest and largest of each. A query's input n stands for the variance over all inputs. */
 EXPORT CLONES uint64_t NAME(mw_histogram)(const Inputs *in, long count, Query *queries, int n_queries, int bins, uint64_t *outside, uint32_t *counts,
                             uint64_t *least, uint64_t *most, UINT *collected, int64_t *held, long room) {
     REAL *b = malloc((in->n + 3) * BLOCK * sizeof(REAL)), *mean = b + BLOCK, *var = mean + BLOCK, *x = var + BLOCK;
-    UINT *picked = malloc((BLOCK + 1) * sizeof(UINT));
+    UINT *picked = malloc((BLOCK + 16) * sizeof(UINT));
     uint64_t bad = 0;
     int spread = 0;
     for (int q = 0; q < n_queries; q++) spread |= queries[q].input == in->n;
@@ -235,15 +255,14 @@ EXPORT CLONES uint64_t NAME(mw_histogram)(const Inputs *in, long count, Query *q
             uint64_t *lo = least + (long)q * bins, *hi = most + (long)q * bins;
             const REAL *values = query->input == in->n ? var : x + (long)query->input * BLOCK;
             long m = NAME(pick)(values, len, (UINT)query->lo, (UINT)query->width, picked, outside + 2 * q);
-            if (held[q] + m <= room) memcpy(collected + q * room + held[q], picked, (size_t)m * sizeof(UINT));
-            held[q] += m;
-            for (long k = 0; k < m; k++) {
-                UINT u = picked[k];
-                long j = (long)(u >> query->shift);
-                c[j]++;
-                if (u < lo[j]) lo[j] = u;
-                if (u + 1 > hi[j]) hi[j] = u + 1;
+            UINT *kept = collected + q * room;
+            if (held[q] + m <= room) memcpy(kept + held[q], picked, (size_t)m * sizeof(UINT));
+            else {
+                if (held[q] <= room) NAME(bin)(kept, held[q], query->shift, c, lo, hi);
+                NAME(bin)(picked, m, query->shift, c, lo, hi);
+                held[q] += room; /* from now on there is none */
             }
+            held[q] += m;
         }
     }
     free(picked);
@@ -271,14 +290,21 @@ CLONES static void NAME(keep_bits)(REAL *restrict x, long n, const uint8_t *rest
     for (; k < n; k++) x[k] *= (REAL)(bits[(from + (uint64_t)k) >> 3] >> ((from + (uint64_t)k) & 7) & 1);
 }
 
-/* Equal magnitudes at an edge of the window: the first `quota` of them, by place, count as larger. */
-static void NAME(keep_edges)(REAL *restrict x, long n, Selection *s) {
-    for (long k = 0; k < n; k++) {
-        uint64_t u = NAME(magnitude)(x[k]);
-        int keep = u >= s->lo && u < s->hi;
-        if (u == s->lo_value && s->lo_quota > 0) keep = 1, s->lo_quota--;
-        if (u == s->hi_value && s->hi_quota > 0) keep = 0, s->hi_quota--;
-        if (!keep) x[k] = 0;
+/* Equal magnitudes at an edge of the window: the first `quota` of them, by place, count as larger. n is at most BLOCK. */
+CLONES static void NAME(keep_edges)(REAL *restrict x, long n, Selection *s) {
+    REAL before[BLOCK];
+    memcpy(before, x, (size_t)n * sizeof(REAL));
+    NAME(keep_window)(x, n, (UINT)s->lo, (UINT)(s->hi > s->lo ? s->hi - s->lo : 0));
+    UINT lo = (UINT)s->lo_value, hi = (UINT)s->hi_value;
+    for (long at = 0; at < n; at += 16) { /* few groups hold any */
+        long end = at + 16 < n ? at + 16 : n;
+        int any = 0;
+        for (long k = at; k < end; k++) any |= (NAME(magnitude)(before[k]) == lo) | (NAME(magnitude)(before[k]) == hi);
+        for (long k = at; any && k < end; k++) {
+            UINT u = NAME(magnitude)(before[k]);
+            if (u == lo && s->lo_quota > 0) x[k] = before[k], s->lo_quota--;
+            if (u == hi && s->hi_quota > 0) x[k] = 0, s->hi_quota--;
+        }
     }
 }
 
@@ -302,7 +328,7 @@ static void NAME(select)(REAL *x, long n, uint64_t place, Selection *s) {
     }
 }
 
-/* Per input: sum of magnitudes, sum of selected magnitudes, and where asked sum of selected squares. */
+/* Per input: sum of magnitudes and of selected magnitudes, or the sum of selected squares. */
 EXPORT CLONES uint64_t NAME(mw_selected_sums)(const Inputs *in, long count, uint64_t place, Selection *selections, Selection *shared, int squares, double *out) {
     REAL *b = malloc((in->n + 3) * BLOCK * sizeof(REAL)), *mean = b + BLOCK, *var = mean + BLOCK, *x = var + BLOCK;
     uint64_t bad = 0;
@@ -313,12 +339,12 @@ EXPORT CLONES uint64_t NAME(mw_selected_sums)(const Inputs *in, long count, uint
         for (int i = 0; i < in->n; i++) {
             REAL *d = x + (long)i * BLOCK;
             double *o = out + 3 * i;
-            o[0] += NAME(norm1)(d, len);
+            if (!squares) o[0] += NAME(norm1)(d, len);
             if (shared)
                 for (long k = 0; k < len; k++) d[k] = var[k] != 0 ? d[k] : 0;
             NAME(select)(d, len, place + (uint64_t)at, &selections[i]);
-            o[1] += NAME(norm1)(d, len);
             if (squares) o[2] += NAME(dot)(d, d, len);
+            else o[1] += NAME(norm1)(d, len);
         }
     }
     free(b);
@@ -421,11 +447,11 @@ CLONES static void NAME(draw_row)(const REAL *restrict x, long n, const uint16_t
 }
 
 /* For each row: draw which elements stay, with a chance that grows linearly with the rank of the magnitude from low to high;
- * equal magnitudes share the mean of their ranks. Magnitudes are compared as bfloat16, and those under 2^-12 of the row's
+ * equal magnitudes share the mean of their ranks. Magnitudes are compared as bfloat16, and those under 2^-8 of the row's
  * largest count as equal. Sets bits, adds the sums of all and of the kept magnitudes to out. */
 EXPORT CLONES uint64_t NAME(mw_rank_chance)(const Inputs *in, int input, long count, long row, uint64_t place, uint32_t key0, uint32_t key1, double low,
                               double high, uint8_t *bits, uint64_t bits_from, double *out) {
-    enum { BUCKETS = 1536 };
+    enum { BUCKETS = 1024 };
     REAL *b = malloc((size_t)BLOCK * sizeof(REAL) + (size_t)row * sizeof(REAL)), *x = b + BLOCK;
     uint16_t *rank_key = malloc((size_t)row * sizeof(uint16_t));
     int32_t even[BUCKETS], odd[BUCKETS], seen[BUCKETS];

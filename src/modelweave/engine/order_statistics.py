@@ -75,7 +75,7 @@ def find(bench: Workbench, plan: TensorPlan, edges: list[Edge], counted: bool) -
         results = yield [_counting(bench, plan, start, stop, queries) for start, stop in parts]
         for i, edge in enumerate(open_edges):
             if first:
-                edge.nonzero = plan.count - sum(int(r.counts[-1, 0]) for r, _ in results)
+                edge.nonzero = sum(int(r.outside[-1, 1]) for r, _ in results)
             _settle(edge, i, [r for r, _ in results], [kept[i] for _, kept in results], plan)
         first = False
 
@@ -95,36 +95,48 @@ def _counting(bench: Workbench, plan: TensorPlan, start: int, stop: int, queries
 
 
 def _settle(edge: Edge, i: int, results: list[Histogram], kept: list[NDArray[Any]], plan: TensorPlan) -> None:
-    """Settle the edge from the summed histograms, or give it the next bracket."""
+    """Settle the edge from what the spans counted, or give it the next bracket."""
     rank = edge.rank(edge.nonzero if edge.nonzero is not None else plan.count)
+    above = sum(int(r.outside[i, 1]) for r in results)
     if rank <= 0:
         edge.pattern, edge.quota, edge.equal = pattern_space(plan), 0, [0] * len(results)
-        return
-    counts: NDArray[np.int64] = np.stack([r.counts[i] for r in results]).sum(0, dtype=np.int64)
-    above = sum(int(r.outside[i, 1]) for r in results)
-    if rank <= above:
+    elif rank <= above:
         edge.lo, edge.width = edge.lo + edge.width, pattern_space(plan) - edge.lo - edge.width
-        return
-    reach = above + counts[::-1].cumsum()
-    if rank > reach[-1]:
+    elif rank > plan.count - sum(int(r.outside[i, 0]) for r in results):
         edge.lo, edge.width = 0, edge.lo
-        return
-    if all(int(r.held[i]) == len(k) for r, k in zip(results, kept, strict=True)):
+    elif all(int(r.held[i]) == len(k) for r, k in zip(results, kept, strict=True)):
         value = _of_rank(kept, rank - above, edge.width)
         ends = [int(np.searchsorted(k, value, side="right")) for k in kept]
         edge.pattern = edge.lo + value
         edge.quota = rank - above - sum(len(k) - e for k, e in zip(kept, ends, strict=True))
         edge.equal = [e - int(np.searchsorted(k, value)) for k, e in zip(kept, ends, strict=True)]
-        return
-    j = BINS - 1 - int(np.searchsorted(reach, rank))
-    least = min(int(r.least[i, j]) for r in results)
-    most = max(int(r.most[i, j]) for r in results) - 1
-    if least == most:
-        edge.pattern = edge.lo + least
-        edge.quota = rank - int(reach[BINS - 1 - j] - counts[j])
-        edge.equal = [int(r.counts[i, j]) for r in results]
     else:
+        _settle_by_bins(edge, rank - above, [_bins(r, i, k, edge.shift) for r, k in zip(results, kept, strict=True)])
+
+
+def _settle_by_bins(edge: Edge, rank: int, bins: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]) -> None:
+    """The bin that holds the rank is the answer when it holds one pattern, else the next bracket."""
+    counts: NDArray[np.int64] = np.stack([c for c, _, _ in bins]).sum(0, dtype=np.int64)
+    reach = counts[::-1].cumsum()
+    j = BINS - 1 - int(np.searchsorted(reach, rank))
+    least, most = min(int(low[j]) for _, low, _ in bins), max(int(high[j]) for _, _, high in bins) - 1
+    if least < most:
         edge.lo, edge.width = edge.lo + least, most - least + 1
+        return
+    edge.pattern = edge.lo + least
+    edge.quota = rank - int(reach[BINS - 1 - j] - counts[j])
+    edge.equal = [int(c[j]) for c, _, _ in bins]
+
+
+def _bins(result: Histogram, i: int, kept: NDArray[Any], shift: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Counts, least and most of each bin, for a span that filled bins or for one whose sorted patterns are at hand."""
+    counts, least, most = result.counts[i], result.least[i], result.most[i]
+    if int(result.held[i]) == len(kept):
+        bin_of = (kept >> kept.dtype.type(shift)).astype(np.int64)
+        counts = np.bincount(bin_of, minlength=BINS)
+        least[bin_of[::-1]] = kept[::-1]  # of several for one bin the last one stands
+        most[bin_of] = kept.astype(np.uint64) + np.uint64(1)
+    return counts, least, most
 
 
 def _of_rank(runs: list[NDArray[Any]], rank: int, width: int) -> int:

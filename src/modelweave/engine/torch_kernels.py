@@ -31,7 +31,7 @@ from .kernels import (
 
 _U32 = 0xFFFFFFFF
 _LARGEST = 2**63 - 1
-_BUCKETS = 1536
+_BUCKETS = 1024
 
 
 class TorchKernels:
@@ -72,10 +72,15 @@ class TorchKernels:
             inside = place[(place >= 0) & (place < width)]
             below = int((place < 0).sum())
             into.outside[q] += np.array([below, len(place) - below - len(inside)], np.uint64)
-            held = int(into.held[q])
-            if held + len(inside) <= into.collected.shape[1]:
+            room, held = into.collected.shape[1], int(into.held[q])
+            if held + len(inside) <= room:
                 into.collected[q, held : held + len(inside)] = inside.cpu().numpy()
-            into.held[q] += len(inside)
+                into.held[q] += len(inside)
+                continue
+            if held <= room:
+                earlier = torch.from_numpy(into.collected[q, :held].astype(np.int64)).to(self.device)
+                inside = torch.cat([earlier, inside])
+            into.held[q] += room + len(inside)
             bins = inside >> shift
             into.counts[q] += torch.bincount(bins, minlength=BINS).cpu().numpy().astype(np.uint32)
             least = torch.full((BINS,), 2**63 - 1, dtype=torch.int64, device=self.device).scatter_reduce(0, bins, inside, "amin")
@@ -89,8 +94,9 @@ class TorchKernels:
         chosen = self._select_all(deltas, selections, shared, chunk.start)
         for at in range(0, chunk.count, BLOCK):
             block, kept = deltas[:, at : at + BLOCK].double(), chosen[:, at : at + BLOCK].double()
-            energy = (kept * kept).sum(1) * squares
-            out += torch.stack([block.abs().sum(1), kept.abs().sum(1), energy], 1).cpu().numpy()
+            norms = torch.stack([block.abs().sum(1), kept.abs().sum(1), block.new_zeros(len(block))], 1)
+            energy = torch.nn.functional.pad((kept * kept).sum(1, keepdim=True), (2, 0))
+            out += (energy if squares else norms).cpu().numpy()
         return flags
 
     def vote(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Bytes, dtype: str) -> int:
