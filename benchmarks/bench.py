@@ -62,7 +62,7 @@ def runners(mergekit: str | None) -> dict[str, Runner]:
         return run_process(command, cwd=folder, env={**QUIET, "PYTHONPATH": own_path})
 
     def peer(recipe: str, folder: Path) -> Cost:
-        return run_process([str(mergekit), recipe, "out"], cwd=folder, env=QUIET)
+        return run_process([str(mergekit), recipe, "out", "--no-write-model-card"], cwd=folder, env=QUIET)  # its card asks the hub
 
     return {"modelweave": own, **({"mergekit": peer} if mergekit else {})}
 

@@ -86,9 +86,9 @@ def test_demo(tmp_path, monkeypatch, capsys):
         options["say"]("training")
         return SimpleNamespace(tasks=("one",), rows=(), best_single="base", test_images=9, seconds=1.0, plot=folder / "accuracy.png")
 
-    module = ModuleType("modelweave.demo.run")
+    module = ModuleType("modelweave.papers.demo.run")
     module.run_demo = run_demo
-    monkeypatch.setitem(sys.modules, "modelweave.demo.run", module)
+    monkeypatch.setitem(sys.modules, "modelweave.papers.demo.run", module)
     assert main(["demo", str(tmp_path), "--quick", "--seed", "3"]) == 0
     captured = capsys.readouterr()
     assert (asked["folder"], asked["quick"], asked["seed"]) == (tmp_path, True, 3)

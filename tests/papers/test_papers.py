@@ -10,6 +10,7 @@ import torch
 
 from modelweave.errors import ParameterError
 from modelweave.papers import harness, p25, p29
+from modelweave.papers.evidence import evidence_page
 from modelweave.papers.harness import Check, Experiment, Row, reproduce
 from modelweave.papers.index import PAPERS
 from modelweave.papers.suite import accuracy, flat, make_suite, symmetry, unflat
@@ -42,6 +43,13 @@ def test_a_control_that_does_not_fail_spoils_the_result(
     assert json.loads(json.dumps(result.to_json()))["holds"] is holds
     assert [row["seed"] for row in result.rows] == [0, 5]
     assert ("does not hold" in result.table()) is not holds
+
+
+def test_the_page_of_evidence_lists_every_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(p29, "EXPERIMENT", experiment(-9, 0))
+    page = evidence_page([reproduce(29, (4,))])
+    assert all(f"| {number} | " in page for number in PAPERS)
+    assert "does not hold at this size |" in page and "`modelweave reproduce 29 --seeds 4`" in page
 
 
 def test_a_paper_without_an_experiment_is_one_sentence() -> None:

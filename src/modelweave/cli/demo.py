@@ -21,8 +21,8 @@ def demo(
     Example:
       modelweave demo my-first-merge
     """
-    from ..demo.run import run_demo
-    from ..demo.score import table_lines
+    from ..papers.demo.run import run_demo
+    from ..papers.demo.score import table_lines
 
     result = run_demo(folder, quick=quick, seed=seed, say=lambda line: typer.echo(line, err=True))
     for line in table_lines(result):

@@ -17,6 +17,7 @@ def reproduce(
     seeds: Annotated[str, typer.Option("--seeds", metavar="LIST", help="Seeds to run.")] = "0,1,2",
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers as JSON.", show_default=False)] = None,
     figure: Annotated[Path | None, typer.Option("--figure", metavar="FILE", help="Draw the result.", show_default=False)] = None,
+    page: Annotated[Path | None, typer.Option("--page", metavar="FILE", help="Write the page of evidence.", show_default=False)] = None,
     every: Annotated[bool, typer.Option("--all", help="Every experiment there is.")] = False,
 ) -> None:
     """Run the experiment of paper NN: its claim, the baselines, and a control that must fail.
@@ -40,6 +41,10 @@ def reproduce(
     if json is not None:
         values = [result.to_json() for result in results]
         _write(json, json_module.dumps(strict(values if every else values[0]), indent=2) + "\n")
+    if page is not None:
+        from ..papers.evidence import evidence_page
+
+        _write(page, evidence_page(results))
     if figure is not None:
         results[0].figure(figure)
     raise typer.Exit(0 if all(result.holds for result in results) else 1)

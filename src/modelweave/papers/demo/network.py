@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MissingExtraError
+from ...errors import MissingExtraError
 from .tasks import Split
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..errors import ModelweaveError
+from ...errors import ModelweaveError
 
 OPTIONS: Mapping[str, tuple[Mapping[str, float | bool], Mapping[str, float | bool]]] = {
     "linear": ({"weight": 1.0}, {}),

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ...evaluation.bootstrap import bootstrap_interval
+
 Group = Literal["base", "specialist", "ensemble", "merge"]
 
 
@@ -74,18 +76,6 @@ def score_rows(
         networks = members if groups[name] == "ensemble" else 1
         rows.append(ScoreRow(name, groups[name], networks, accuracy, float(np.mean(accuracy)), float(gain.mean()), low, high))
     return tuple(rows), best
-
-
-def bootstrap_interval(differences: NDArray[np.float64], *, draws: int = 2000, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """The percentile interval of the mean of paired differences.
-
-    >>> bootstrap_interval(np.full(10, 0.25))
-    (0.25, 0.25)
-    """
-    chance = np.random.default_rng(seed)
-    rows = chance.integers(len(differences), size=(draws, len(differences)))
-    low, high = np.quantile(differences[rows].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def table_lines(result: DemoResult) -> Sequence[str]:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from modelweave.demo.score import DemoResult, bootstrap_interval, score_rows, table_lines
+from modelweave.evaluation.bootstrap import bootstrap_interval
+from modelweave.papers.demo.score import DemoResult, score_rows, table_lines
 
 
 def hits(*rows: str) -> np.ndarray:

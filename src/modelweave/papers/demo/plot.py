@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import MissingExtraError
+from ...errors import MissingExtraError
 from .score import ScoreRow
 
 COLOURS = {"base": "0.55", "specialist": "tab:orange", "ensemble": "tab:green", "merge": "tab:blue"}

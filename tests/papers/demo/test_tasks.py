@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from modelweave.demo.tasks import VIEWS, Split, all_views, load_digits, view
+from modelweave.papers.demo.tasks import VIEWS, Split, all_views, load_digits, view
 
 
 def test_views_by_hand() -> None:

@@ -9,11 +9,11 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from modelweave.demo import run as demo
-from modelweave.demo.network import load_network, new_network, save_network
-from modelweave.demo.recipes import merge_by_command, recipe, write_recipes
-from modelweave.demo.tasks import VIEWS
 from modelweave.errors import ModelweaveError, OutputError
+from modelweave.papers.demo import run as demo
+from modelweave.papers.demo.network import load_network, new_network, save_network
+from modelweave.papers.demo.recipes import merge_by_command, recipe, write_recipes
+from modelweave.papers.demo.tasks import VIEWS
 
 
 @pytest.fixture(autouse=True)

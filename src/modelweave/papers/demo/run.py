@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OutputError
+from ...errors import OutputError
 from .network import load_network, new_network, probabilities, save_network, train
 from .plot import plot_scores, require_matplotlib
 from .recipes import merge_by_command, write_recipes

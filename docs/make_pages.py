@@ -1,0 +1,55 @@
+"""Writes docs/methods.md from the catalog: python docs/make_pages.py"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modelweave.catalog import METHODS
+from modelweave.method import Method, Parameter
+
+HEAD = """# Methods
+
+Generated from the catalog by `python docs/make_pages.py`. `modelweave methods NAME` shows the same in the terminal.
+
+d_j is a member's change from the base, w_j its weight; parameters marked *each* are given a member, the others once.
+
+| Method | Computes | Parts | Base | Members | Paper |
+|---|---|---|---|---|---|
+"""
+BASES = {"required": "required", "optional": "optional", "input": "a member", "first": "first end"}
+
+
+def methods_page() -> str:
+    """The table of all methods, then the parameters of each."""
+    return HEAD + "".join(map(_line, METHODS.values())) + "".join(map(_section, METHODS.values()))
+
+
+def _line(row: Method) -> str:
+    high = row.needs.max_models
+    members = f"{row.needs.min_models}" if high == row.needs.min_models else f"{row.needs.min_models} or more"
+    name = f"[`{row.name}`](#{row.name})"
+    return f"| {name} | {_cell(row.formula)} | {_cell(row.parts)} | {BASES[row.needs.base]} | {members} | {_cell(row.source)} |\n"
+
+
+def _section(row: Method) -> str:
+    text = f"\n## {row.name}\n\n{row.title}: {row.formula}.\n\n{row.source}.\n"
+    if row.note:
+        text += f"\n{row.note[0].upper()}{row.note[1:]}.\n"
+    if row.parameters:
+        text += "\n| Parameter | Value | Default | Meaning |\n|---|---|---|---|\n" + "".join(map(_parameter, row.parameters))
+    return text
+
+
+def _parameter(p: Parameter) -> str:
+    names = ", ".join(f"`{n}`" for n in (p.name, *p.aliases))
+    default = "required" if p.required else "none" if p.default is None else str(p.default).lower()
+    each = "" if p.scope == "shared" else " *each*"
+    return f"| {names}{each} | {_cell(p.range)} | {default} | {_cell(p.help)} |\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    (Path(__file__).parent / "methods.md").write_text(methods_page(), encoding="utf-8")

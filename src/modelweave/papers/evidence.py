@@ -1,0 +1,35 @@
+"""The page of evidence: every paper with its state, and what each experiment printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .harness import Result
+from .index import PAPERS
+
+_HEAD = """# Evidence
+
+Each paper is an experiment with its claim, baselines, several seeds, and a control that must fail. `modelweave reproduce NN`
+runs one on any seeds; `modelweave reproduce --all --page docs/evidence.md` writes this page. A claim that does not hold at this size says so.
+
+| Paper | Title | Level | Experiment |
+|---:|---|---|---|
+"""
+
+
+def evidence_page(results: Sequence[Result]) -> str:
+    """Markdown: the list of all papers, then the table and checks of each result."""
+    found = {result.paper: result for result in results}
+    lines = [f"| {p.number} | {p.title} | {p.level} | {_state(found.get(p.number))} |\n" for p in PAPERS.values()]
+    return _HEAD + "".join(lines) + "".join(_section(result) for result in results)
+
+
+def _state(result: Result | None) -> str:
+    if result is None:
+        return "not yet"
+    return "holds" if result.holds else "does not hold at this size"
+
+
+def _section(result: Result) -> str:
+    command = f"modelweave reproduce {result.paper} --seeds {','.join(map(str, result.seeds))}"
+    return f"\n## {result.paper} {result.title}\n\n`{command}`\n\n```\n{result.table()}\n```\n"

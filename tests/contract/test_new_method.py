@@ -1,0 +1,85 @@
+"""A method of one's own: a part, a row and its oracle, and everything else follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import modelweave
+from modelweave.catalog import METHODS
+from modelweave.cli.app import main
+from modelweave.method import Method, Needs, Parameter
+from modelweave.recipes.schema import recipe_schema
+from modelweave.weights.combine.mixing import weighted_sum
+from modelweave.weights.part import Context, Ranks, selection, tensors
+
+
+# the part
+@selection("density")
+def keep_middle(count: int, *, density: float) -> Ranks:
+    """The `density` share of entries in the middle of the ranking."""
+    kept = max(1, int(density * count))
+    return Ranks((count - kept) // 2, kept)
+
+
+@tensors("power", sees="element")
+def power_mean(deltas: Any, context: Context, *, power: int) -> Any:
+    """The odd root of the mean odd power."""
+    mean = (deltas**power).mean(0)
+    return mean.sign() * mean.abs() ** (1 / power)
+
+
+# the rows
+MIDDLE = Method(
+    "toy_middle",
+    "Toy",
+    "base + sum of w_j middle(d_j)",
+    "this test",
+    combine=weighted_sum,
+    per_delta=(keep_middle,),
+    parameters=(
+        Parameter("weight", "float", 1.0, scope="model", help="the member's coefficient"),
+        Parameter("density", "float", 1.0, scope="model", above=0, at_most=1, help="share kept"),
+        Parameter("normalize", "bool", False, help="divide by the weights"),
+    ),
+    needs=Needs("required"),
+)
+POWER = Method(
+    "toy_power",
+    "Toy",
+    "base + the root of the mean power",
+    "this test",
+    combine=power_mean,
+    parameters=(Parameter("power", "int", 3, at_least=1, help="an odd number"),),
+    needs=Needs("required"),
+)
+
+
+@pytest.fixture(autouse=True)
+def catalog(monkeypatch: pytest.MonkeyPatch) -> None:
+    for row in (MIDDLE, POWER):
+        monkeypatch.setitem(METHODS, row.name, row)
+
+
+# the oracles
+def test_the_middle_by_hand() -> None:
+    base = {"w": torch.zeros(5)}
+    merged = modelweave.merge([{"w": torch.tensor([5.0, -1, 3, 2, -4])}], method="toy_middle", base=base, density=0.6)
+    assert merged["w"].tolist() == [0, 0, 3, 2, -4]
+
+
+def test_the_power_mean_by_hand() -> None:
+    base = {"w": torch.zeros(2)}
+    merged = modelweave.merge([{"w": torch.tensor([1.0, -2])}, {"w": torch.tensor([1.0, 2])}], method="toy_power", base=base)
+    assert merged["w"].tolist() == pytest.approx([1, 0])
+
+
+def test_everything_else_follows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods", "toy_middle"]) == 0
+    shown = capsys.readouterr().out
+    assert "keep_middle -> weighted_sum" in shown and "a number above 0 and at most 1" in shown
+    assert "toy_power" in str(recipe_schema())
+    with pytest.raises(modelweave.ModelweaveError, match="density must be a number above 0"):
+        modelweave.merge([{"w": torch.ones(2)}], method="toy_middle", base={"w": torch.ones(2)}, density=0)
