@@ -110,7 +110,9 @@ class Needs:
 class Method:
     """One published method of the weights family, as a composition of parts: per_delta -> space -> combine -> after.
 
-    merged = base + scale * direction, or combine's own result for methods on weights instead of deltas.
+    merged = base + scale * direction, or combine's own result for methods on weights instead of deltas. per_delta: selections, or
+    functions (deltas, context) -> deltas. space: (deltas, context) -> (deltas there, function back). after: (direction, context) ->
+    direction. A space, a step after and functions per delta go with a combine that is a function of tensors.
     `keeps` are the properties that the generated contract tests hold it to.
     """
 

@@ -11,10 +11,10 @@ import pytest
 from modelweave.analysis import diff
 from modelweave.analysis.diff import Sums, as_dict, compare, kind_of
 from modelweave.analysis.diff_figure import draw_diff, grid
+from modelweave.checkpoints.layers import find_layout
 from modelweave.checkpoints.open import open_checkpoint
 from modelweave.checkpoints.tensors import Checkpoint, TensorRef
 from modelweave.errors import CheckpointError, CompatibilityError, MissingExtraError, OutputError
-from modelweave.recipes.layers import find_layout
 
 
 def model(label="model", **tensors):

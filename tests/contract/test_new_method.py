@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -59,11 +60,53 @@ POWER = Method(
 
 @pytest.fixture(autouse=True)
 def catalog(monkeypatch: pytest.MonkeyPatch) -> None:
-    for row in (MIDDLE, POWER):
+    for row in (MIDDLE, POWER, AXES):
         monkeypatch.setitem(METHODS, row.name, row)
 
 
+def upside_down(deltas: Any, context: Context) -> Any:
+    """A space in which rows are in the opposite order."""
+    return deltas.flip(1), lambda direction: direction.flip(0)
+
+
+def first_row_only(deltas: Any, context: Context) -> Any:
+    """Sees whole matrices: sets all but the first row to zero, in whatever space it is."""
+    total = deltas.sum(0)
+    total[1:] = 0
+    return total
+
+
+def by_depth(direction: Any, context: Context) -> Any:
+    """Deeper layers move more."""
+    return direction * (1 + (context.layer or 0))
+
+
+AXES = Method(
+    "toy_axes",
+    "Toy",
+    "the last row, more in deeper layers",
+    "this test",
+    combine=first_row_only,
+    space=upside_down,
+    after=(by_depth,),
+    needs=Needs("required"),
+)
+
+
 # the oracles
+def test_a_space_and_a_step_after() -> None:
+    base = {f"layers.{i}.w": torch.zeros(2, 2) for i in range(2)}
+    merged = modelweave.merge([{n: torch.ones(2, 2) for n in base}], method="toy_axes", base=base)
+    assert merged["layers.0.w"].tolist() == [[0, 0], [1, 1]]
+    assert merged["layers.1.w"].tolist() == [[0, 0], [2, 2]]
+
+
+def test_axes_that_do_not_go_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS, "toy_wrong", replace(MIDDLE, name="toy_wrong", after=(by_depth,)))
+    with pytest.raises(modelweave.ModelweaveError, match="go with a combine that is a function of tensors"):
+        modelweave.merge([{"w": torch.ones(2)}], method="toy_wrong", base={"w": torch.ones(2)})
+
+
 def test_the_middle_by_hand() -> None:
     base = {"w": torch.zeros(5)}
     merged = modelweave.merge([{"w": torch.tensor([5.0, -1, 3, 2, -4])}], method="toy_middle", base=base, density=0.6)

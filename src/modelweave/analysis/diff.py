@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from ..checkpoints.decode import decode
+from ..checkpoints.layers import Layout, find_layout
 from ..checkpoints.tensors import Checkpoint, TensorRef
 from ..errors import CompatibilityError
-from ..recipes.layers import Layout, find_layout
 
 CHUNK = 1 << 18
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..checkpoints.dtypes import DTYPES
+from ..checkpoints.layers import find_layout
 from ..checkpoints.tensors import Checkpoint, TensorRef
-from ..recipes.layers import find_layout
 
 
 @dataclass(frozen=True)

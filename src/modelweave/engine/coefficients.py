@@ -14,7 +14,7 @@ from ..weights.part import spec_of
 from .kernels import Chunk
 from .order_statistics import differences
 from .scheduler import Stages, Task
-from .workbench import Scratch, Workbench, options_of, spans
+from .workbench import Scratch, Workbench, options_of, spans, total
 
 Floats = NDArray[np.float64]
 
@@ -34,16 +34,9 @@ def coefficient_job(bench: Workbench, plan: TensorPlan) -> Stages:
         return
     measured: Floats | None = None
     if axis == "tensor":
-        measured = _total((yield [_measuring(bench, plan, *p) for p in spans(plan.count)]))
+        measured = total((yield [_measuring(bench, plan, *p) for p in spans(plan.count)]))
     coefficients = np.asarray(part(measured, plan.per_input, **options), np.float64)
     yield [_summing(bench, plan, coefficients, scale, *p) for p in spans(plan.count)]
-
-
-def _total(results: list[Floats]) -> Floats:
-    total = results[0].copy()
-    for result in results[1:]:
-        total += result
-    return total
 
 
 def _measuring(bench: Workbench, plan: TensorPlan, start: int, stop: int) -> Task:
@@ -72,7 +65,7 @@ def _lines_job(bench: Workbench, plan: TensorPlan, axis: str, scale: float) -> S
     assert plan.method is not None
     width = plan.count // plan.shape[0]
     parts = spans(plan.count, width)
-    measured = _total((yield [_column_gram(bench, plan, width, *p) for p in parts]))
+    measured = total((yield [_column_gram(bench, plan, width, *p) for p in parts]))
     options = options_of(plan.method.combine, plan.shared)
     coefficients = np.asarray(plan.method.combine(measured, plan.per_input, **options), np.float64)
     yield [_column_sum(bench, plan, coefficients, width, scale, *p) for p in parts]

@@ -42,7 +42,11 @@ def _writing(bench: Workbench, plan: TensorPlan, seen: tuple[NDArray[np.float64]
             deltas, context = _tensors(bench, plan, chunk, row, seen)
             for step in method.per_delta:
                 deltas = step(deltas, context, **_own(spec_of(step), plan.shared))
+            back = None
+            if method.space is not None:
+                deltas, back = method.space(deltas, context, **_own(spec_of(method.space), plan.shared))
             direction = method.combine(deltas, context, **options_of(method.combine, plan.shared))
+            direction = direction if back is None else back(direction)
             for step in method.after:
                 direction = step(direction, context, **_own(spec_of(step), plan.shared))
             values = direction.detach().to("cpu").contiguous().numpy().reshape(-1)

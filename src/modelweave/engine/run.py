@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..checkpoints.tensors import Sink
-from ..errors import ModelweaveError, ParameterError
+from ..errors import CompatibilityError, ParameterError
 from ..recipes.plan import TensorPlan
 from ..weights.part import spec_of
 from .coefficients import coefficient_job
@@ -77,6 +77,10 @@ def stages_of(bench: Workbench, plan: TensorPlan) -> Stages:
     if plan.method is None:
         return copy_job(bench, plan)
     kind = spec_of(plan.method.combine).kind
+    if kind != "tensors" and (plan.method.space or plan.method.after):
+        raise CompatibilityError(
+            f"{plan.method.name}: a space or a step after go with a combine that is a function of tensors, not with {kind}"
+        )
     return {"coefficients": coefficient_job, "mixing": vote_job, "tensors": general_job}[kind](bench, plan)
 
 
@@ -172,6 +176,3 @@ class _one_torch_thread:
             import torch
 
             torch.set_num_threads(self.before)
-
-
-__all__ = ["ModelweaveError", "Progress", "TensorReport", "footprint", "kernels", "passes", "run", "stages_of"]

@@ -15,7 +15,7 @@ from ..weights.part import Chance, Mix, Ranks, spec_of
 from .kernels import KEEP_BITS, KEEP_CHANCE, KEEP_WINDOW, SELECTION, Chunk, Mixing
 from .order_statistics import Edge, find, pattern_space
 from .scheduler import Stages, Task
-from .workbench import Scratch, Workbench, options_of, row_length, spans
+from .workbench import Scratch, Workbench, options_of, row_length, spans, total
 
 Records = NDArray[Any]
 
@@ -84,10 +84,10 @@ def vote_job(bench: Workbench, plan: TensorPlan) -> Stages:
             edges, chances = _choose(bench, plan, part, chosen)
             yield from find(bench, plan, edges, counted=False)
             if chances:
-                sums = _total((yield [_drawing(bench, plan, chosen, chances, row, i, *p) for i, p in enumerate(parts)]))
+                sums = total((yield [_drawing(bench, plan, chosen, chances, row, i, *p) for i, p in enumerate(parts)]))
     energy = spec_of(plan.method.combine).energy
     if energy or (plan.shared.get("rescale") and plan.method.per_delta and sums is None):
-        sums = _total((yield [_summing(bench, plan, chosen, energy, i, *p) for i, p in enumerate(parts)]))
+        sums = total((yield [_summing(bench, plan, chosen, energy, i, *p) for i, p in enumerate(parts)]))
     if plan.shared.get("rescale") and sums is not None:
         chosen.records["factor"] = _l1_factors(sums)
     mix = _mix(plan, sums[:, 2] / max(plan.count, 1) if energy and sums is not None else None)
@@ -193,14 +193,6 @@ def _mixing(bench: Workbench, plan: TensorPlan, chosen: _Selections, mixing: Mix
         bench.transform(own, plan, start, stop, compute)
 
     return task
-
-
-def _total(results: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """In the order of the spans, so that the rounding is the same for any number of threads."""
-    total = results[0].copy()
-    for result in results[1:]:
-        total += result
-    return total
 
 
 def _l1_factors(sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..checkpoints.dtypes import DTYPES
 from ..checkpoints.tensors import Bytes, Sink, TensorRef
@@ -129,6 +130,14 @@ def row_length(shape: tuple[int, ...]) -> int:
     """Elements of a row: all but the first axis of a matrix or more, the whole of a vector."""
     size = int(np.prod(shape[1:], dtype=np.int64)) if len(shape) > 1 else int(np.prod(shape, dtype=np.int64))
     return max(size, 1)
+
+
+def total(results: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """The sum in the order of the spans, so that the rounding is the same for any number of threads."""
+    summed = results[0].copy()
+    for result in results[1:]:
+        summed += result
+    return summed
 
 
 def _narrow(values: Bytes, dtype: str) -> Bytes:

@@ -10,7 +10,8 @@ from .index import PAPERS
 _HEAD = """# Evidence
 
 Each paper is an experiment with its claim, baselines, several seeds, and a control that must fail. `modelweave reproduce NN`
-runs one on any seeds; `modelweave reproduce --all --page docs/evidence.md` writes this page. A claim that does not hold at this size says so.
+runs one on any seeds; `modelweave reproduce --all --page docs/evidence.md` writes this page. A claim that does not
+hold at this size says so.
 
 | Paper | Title | Level | Experiment |
 |---:|---|---|---|

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .layers import comes_before_layers
+from ..checkpoints.layers import comes_before_layers
 from .outputs import Territory, covering
 from .views import View
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..checkpoints.layers import Layout, Place, comes_before_layers, main_stack, module_prefix
 from ..errors import CompatibilityError
 from .layer_config import declared_layers
-from .layers import Layout, Place, comes_before_layers, main_stack, module_prefix
 from .regions import Block, Region
 from .views import View
 

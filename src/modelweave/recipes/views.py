@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ..checkpoints.layers import Layout, find_layout
 from ..checkpoints.tensors import Checkpoint, TensorRef
 from ..errors import CheckpointError
-from .layers import Layout, find_layout
 
 _HEADS = ("lm_head.weight", "embed_out.weight", "lm_head.decoder.weight", "cls.predictions.decoder.weight")
 _EMBEDDINGS = (
