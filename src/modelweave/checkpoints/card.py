@@ -7,9 +7,15 @@ from typing import Any
 
 import yaml
 
+from .manifest import publishable, without_paths, without_secrets
+
+_SAYS_NOTHING = ("other", "unknown")
+
 
 def combine_licences(licences: Sequence[tuple[str, str | None]]) -> tuple[str | None, list[str]]:
     """The licence that all inputs share, or None with a sentence that says why there is none. licences: (label, licence) each.
+
+    Inputs that all name none leave nothing to warn of. Makers' own licences count by their name, as in `llama3`.
 
     >>> combine_licences([("a", "mit"), ("b", "mit")])
     ('mit', [])
@@ -18,12 +24,15 @@ def combine_licences(licences: Sequence[tuple[str, str | None]]) -> tuple[str | 
     if not known:
         return None, []
     listed = ", ".join(f"{label}: {licence}" for label, licence in known.items())
+    check = f"({listed}); the card claims none, check which one the result may have"
     if len({licence.lower() for licence in known.values()}) > 1:
-        return None, [f"the inputs have different licences ({listed}); the card claims none, check which one the result may have"]
-    unknown = [label for label, licence in licences if not licence]
-    if unknown:
-        return None, [f"{', '.join(unknown)} name no licence ({listed}); the card claims none, check which one the result may have"]
-    return next(iter(known.values())), []
+        return None, [f"the inputs have different licences {check}"]
+    if unknown := [label for label, licence in licences if not licence]:
+        return None, [f"no licence is named by {', '.join(unknown)} {check}"]
+    licence = next(iter(known.values()))
+    if licence.lower() in _SAYS_NOTHING:
+        return None, [f"the inputs have licences without a known name {check}"]
+    return licence, []
 
 
 def model_card(
@@ -35,20 +44,29 @@ def model_card(
     licence: str | None = None,
     library: str | None = None,
 ) -> str:
-    """A README.md with the front matter that model hubs read.
+    """A README.md with the front matter that model hubs read; no secrets and no machine's paths are in it.
 
     labels: the inputs as the recipe names them. methods: (title, formula, source) of each that was used.
+
+    >>> card = model_card(name="x", recipe={}, labels=["org/a", "/home/me/b"], methods=[("Linear", "mean", "folklore")])
+    >>> card.splitlines()[:2]
+    ['---', 'base_model: [org/a, b]']
     """
-    front: dict[str, Any] = {"base_model": list(labels), "base_model_relation": "merge", "tags": ["merge", "modelweave"]}
+    shown = list(dict.fromkeys(without_paths(without_secrets(label)) for label in labels))
+    front: dict[str, Any] = {"base_model": shown, "base_model_relation": "merge", "tags": ["merge", "modelweave"]}
     if library:
         front["library_name"] = library
     if licence:
         front["license"] = licence
-    models = "\n".join(f"- `{label}`" for label in labels)
+    models = "\n".join(f"- `{label}`" for label in shown)
     lines = "\n".join(f"- **{title}**: {formula} ({source})" for title, formula, source in methods)
+    text = _yaml(publishable(recipe))
+    fence = "```"
+    while fence in text:  # a chat template may hold one
+        fence += "`"
     return (
         f"---\n{_yaml(front)}---\n\n# {name}\n\nA merge of several models, made with modelweave.\n\n## Models\n\n{models}\n\n"
-        f"## Method\n\n{lines or '- copied'}\n\n## Recipe\n\n```yaml\n{_yaml(recipe)}```\n\n"
+        f"## Method\n\n{lines or '- copied'}\n\n## Recipe\n\n{fence}yaml\n{text}{fence}\n\n"
         "What became of every tensor, the options as resolved, and the hashes of the inputs stand in `modelweave.json`.\n"
     )
 

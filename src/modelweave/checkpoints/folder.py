@@ -6,28 +6,39 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import TracebackType
+from typing import NamedTuple
 
 from ..errors import ModelweaveError, OutputError
 from .dtypes import DTYPES
 from .journal import Journal
-from .layout import Shard, Spec, index_of, shards_of
+from .layout import METADATA, Shard, Spec, index_of, shards_of, size_of
 from .lock import FolderLock
+from .shard_file import kept, open_shard, sync_entry, sync_tree, write_at
 from .tensors import Bytes
 
 _JOURNAL = ".journal"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORMAT = 2
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class _Place(NamedTuple):
+    descriptor: int
+    position: int
+    itemsize: int
+    nbytes: int
 
 
 class FolderSink:
     """Builds `out` in a hidden folder beside it and renames that when everything is there.
 
     specs: (name, shape, dtype tag) of every tensor, in writing order. fingerprint: of the recipe and inputs; a run is only taken up when
-    it is the same. resume: keep what an earlier run finished. sync: force the data to disk before the rename, so that not
-    even a power cut loses it; a kill never does. notice: what the user should know about an earlier run, or None.
+    it is the same. resume: keep what an earlier run finished. sync: force each tensor to disk before it counts as finished, and the
+    folder before the rename, so that not even a power cut loses it; a kill never does, and `cp` does not do it either.
+    stem: of the weights' file names. metadata: text for the headers. notice: what the user should know about an earlier run, or None.
 
     Use it as a context: inside, nobody else can write to the same place; an exception leaves what was finished for `resume`,
     unless an input is at fault.
@@ -44,88 +55,117 @@ class FolderSink:
         resume: bool = False,
         sync: bool = False,
         stem: str = "model",
+        metadata: Mapping[str, str] = METADATA,
     ) -> None:
-        self.out = Path(os.path.abspath(out))
+        from .. import __version__
+
+        self.out = Path(os.path.realpath(out))  # a link to an empty folder stays and its target is filled
         self.specs = {name: (shape, dtype) for name, shape, dtype in specs}
         self.notice: str | None = None
-        self._shards = shards_of(specs, shard_size, stem)
-        self._stem, self._resume, self._sync = stem, resume, sync
-        layout = hashlib.sha256(b"".join(s.header for s in self._shards)).hexdigest()
-        self._identity = f"{fingerprint}:{layout}"
-        self._staging = self.out.parent / f".{self.out.name}.partial"
-        self._lock = FolderLock(self.out.parent / f".{self.out.name}.lock", self.out)
-        self._journal = Journal(self._staging / _JOURNAL)
+        self._shards = shards_of(specs, shard_size, stem, metadata)
+        self._stem, self._resume, self._sync, self._new = stem, resume, sync, False
+        layout = hashlib.sha256(b"".join(s.name.encode() + s.header for s in self._shards)).hexdigest()
+        self._identity = f"{_FORMAT}:{__version__}:{fingerprint}:{layout}"
+        self._staging = self._beside("partial")
+        self._lock = FolderLock(self._beside("lock"), self.out)
+        self._journal = Journal(self._staging / _JOURNAL, self._beside("journal"), sync=sync)
+        self._sizes = {spec[0]: size_of(spec) for spec in specs}
         self._done: set[str] = set()
-        self._places: dict[str, tuple[int, int, int]] = {}
+        self._places: dict[str, _Place] = {}
         self._descriptors: list[int] = []
         self._parents: list[Path] = []
 
     def __enter__(self) -> FolderSink:
-        self._refuse_existing()
-        with self._explained():
-            self._parents = _missing_parents(self.out.parent)
-            self.out.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.take()
         try:
-            with self._explained():
+            with self._explained("choose another folder"):
+                self._refuse_existing()
+                self._parents = _missing_parents(self.out.parent)
+                self.out.parent.mkdir(parents=True, exist_ok=True)
+                self._lock.take()
+                self._refuse_existing()  # a run that held the lock until now may have filled it
                 self._take_up()
                 self._refuse_too_large()
                 self._open_shards()
         except BaseException:
-            self._leave()
+            self._leave(discard=self._new)
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._leave()
-        if isinstance(error, ModelweaveError) and not isinstance(error, OutputError):
-            shutil.rmtree(self._staging, ignore_errors=True)  # the input is at fault: there is nothing to take up
+        self._leave(discard=_is_beyond_help(error))
 
     def is_done(self, name: str) -> bool:
         return name in self._done
 
     def write(self, name: str, start: int, data: Bytes) -> None:
-        descriptor, position, itemsize = self._places[name]
-        view, at = memoryview(data.data), position + start * itemsize
+        place = self._place(name)
+        at = start * place.itemsize
+        if at < 0 or at + data.nbytes > place.nbytes:
+            raise OutputError(f"{name}: {data.nbytes} bytes from element {start} on do not fit its {place.nbytes} bytes; check its shape")
         with self._explained():
-            while len(view):
-                count = os.pwrite(descriptor, view, at)
-                view, at = view[count:], at + count
+            write_at(place.descriptor, data, place.position + at)
 
     def finish(self, name: str) -> None:
+        place = self._place(name)
         with self._explained():
+            if self._sync:
+                os.fsync(place.descriptor)
             self._journal.finished(name)
         self._done.add(name)
 
     def write_file(self, name: str, data: bytes) -> None:
         """A file beside the weights, by its plain name or one folder down."""
         parts = PurePosixPath(name).parts
-        if not 0 < len(parts) <= 2 or ".." in parts or name.startswith(("/", ".")) or "\\" in name:
-            raise OutputError(f"'{name}' is no name for a file of the result; expected a plain name")
-        with self._explained():
-            path = self._staging.joinpath(*parts)
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(data)
+        if not 0 < len(parts) <= 2 or ".." in parts or name.startswith(("/", ".")) or "\\" in name or "\0" in name:
+            raise OutputError(f"{name!r} is no name for a file of the result; expected a plain name")
+        if name.casefold() in {self._index.casefold(), *(s.name.casefold() for s in self._shards)}:
+            raise OutputError(f"'{name}' is the name of the weights; choose another for this file")
+        self._put(PurePosixPath(*parts), data)
 
     def commit(self) -> Path:
         """Let the folder appear under its name. Raises OutputError while a tensor is unfinished."""
         if unfinished := [n for n in self.specs if n not in self._done]:
             raise OutputError(f"'{self.out}': {len(unfinished)} tensors are not finished, the first is {unfinished[0]}")
+        if len(self._shards) > 1:
+            self._put(PurePosixPath(self._index), index_of(self._shards))
         with self._explained():
-            if len(self._shards) > 1:
-                self.write_file(f"{self._stem}.safetensors.index.json", index_of(self._shards))
             self._close_files()
-            (self._staging / _JOURNAL).unlink()
             if self._sync:
-                _sync_folder(self._staging)
-            if self.out.exists():
-                self.out.rmdir()
-            os.rename(self._staging, self.out)
+                sync_tree(self._staging)
+            self._refuse_existing()
+            self._journal.park()
+            try:
+                if os.name == "nt" and self.out.exists():
+                    self.out.rmdir()  # elsewhere a rename replaces an empty folder
+                os.rename(self._staging, self.out)
+            finally:
+                self._journal.unpark()
             if self._sync:
-                _sync_folder(self.out.parent)
+                sync_entry(self.out.parent)
         return self.out
 
+    @property
+    def _index(self) -> str:
+        return f"{self._stem}.safetensors.index.json"
+
+    def _beside(self, ending: str) -> Path:
+        return self.out.parent / f".{self.out.name}.{ending}"
+
+    def _place(self, name: str) -> _Place:
+        if name not in self._places:
+            why = "is not among the tensors of this result" if name not in self.specs else "is written outside the sink's context"
+            raise OutputError(f"'{self.out.name}': the tensor {name} {why}; announce it in specs and write inside `with`")
+        return self._places[name]
+
+    def _put(self, name: PurePosixPath, data: bytes) -> None:
+        with self._explained():
+            path = self._staging / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+
     def _refuse_existing(self) -> None:
+        if os.path.ismount(self.out):
+            raise OutputError(f"'{self.out.name}' is the top of a disk, which cannot be replaced; choose a folder inside it")
         if self.out.is_dir() and not any(self.out.iterdir()):
             return
         if self.out.exists() or self.out.is_symlink():
@@ -137,53 +177,69 @@ class FolderSink:
         if self._resume and identity is not None:
             if identity != self._identity:
                 raise OutputError(
-                    f"'{self.out.name}' cannot be resumed: the recipe, an option or an input changed since; drop --resume to start anew"
+                    f"'{self.out.name}' cannot be resumed: the recipe, an option, an input or modelweave changed since; "
+                    "drop --resume to start anew"
                 )
-            self._done = finished & set(self.specs)
-            self._journal.append()
-            self.notice = f"resumed: {len(self._done)} of {len(self.specs)} tensors were already finished"
+            self._keep(finished)
             return
         if self._resume:
             self.notice = "nothing to resume; started from the beginning"
         elif self._staging.exists():
             self.notice = "an earlier unfinished run was discarded; --resume would have kept it"
-        if self._staging.exists():
-            shutil.rmtree(self._staging)
+        self._discard()
         self._new = True
 
-    _new = False
+    def _keep(self, finished: set[str]) -> None:
+        """Trust the journal as far as the files bear it out, and remove what a run left that this one may not write."""
+        on_disk = {name for shard in self._shards for name in kept(self._staging / shard.name, shard, self._sizes)}
+        self._done = finished & on_disk
+        if finished - on_disk:
+            self._journal.start(self._identity, sorted(self._done))  # before the files change, so that no kill finds it ahead of them
+        else:
+            self._journal.append()
+        for path in self._staging.iterdir():
+            if path.name not in {_JOURNAL, *(s.name for s in self._shards)}:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        self.notice = f"resumed: {len(self._done)} of {len(self.specs)} tensors were already finished"
+
+    def _discard(self) -> None:
+        if self._staging.exists():
+            self._journal.remove()  # first, so that a kill leaves no journal of files that are gone
+            shutil.rmtree(self._staging)
 
     def _refuse_too_large(self) -> None:
-        held = sum(p.stat().st_blocks * 512 for p in self._staging.glob("*.safetensors")) if self._staging.exists() else 0
+        files = [self._staging / s.name for s in self._shards]
+        held = sum(getattr(p.stat(), "st_blocks", 0) * 512 for p in files if p.exists())
         need = sum(s.size for s in self._shards) - held
         free = shutil.disk_usage(self.out.parent).free
         if need > free:
-            raise OutputError(f"'{self.out.name}' needs {need:,} bytes but {free:,} are free there; make room or choose another disk")
+            raise OutputError(
+                f"'{self.out.name}' needs {_units(need)} ({need:,} bytes) but {free:,} are free ({_units(free)}); "
+                "make room or choose another disk"
+            )
 
     def _open_shards(self) -> None:
         self._staging.mkdir(exist_ok=True)
         for shard in self._shards:
-            path = self._staging / shard.name
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = open_shard(self._staging / shard.name, shard)
             self._descriptors.append(descriptor)
-            if self._new or os.fstat(descriptor).st_size != shard.size:
-                os.ftruncate(descriptor, shard.size)
-                os.pwrite(descriptor, shard.header, 0)
             for name, offset in shard.offsets.items():
-                self._places[name] = (descriptor, offset, DTYPES[self.specs[name][1]].itemsize)
+                self._places[name] = _Place(descriptor, offset, DTYPES[self.specs[name][1]].itemsize, self._sizes[name])
         if self._new:
             self._journal.start(self._identity)
 
     def _close_files(self) -> None:
         self._journal.close()
-        for descriptor in self._descriptors:
-            if self._sync:
-                os.fsync(descriptor)
-            os.close(descriptor)
-        self._descriptors = []
+        self._places = {}
+        while self._descriptors:
+            os.close(self._descriptors.pop())
 
-    def _leave(self) -> None:
+    def _leave(self, discard: bool) -> None:
+        """Give everything back, the lock last."""
         self._close_files()
+        if discard:
+            self._journal.remove()
+            shutil.rmtree(self._staging, ignore_errors=True)
         self._lock.drop()
         if not self._staging.exists() and not self.out.exists():
             for parent in self._parents:  # made for this run, and nothing came into them
@@ -191,18 +247,22 @@ class FolderSink:
                     parent.rmdir()
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, remedy: str = "mend that and run again with --resume, nothing finished is lost") -> Iterator[None]:
         """Turn what the system refuses into one sentence."""
         try:
             yield
         except OSError as error:
+            name = f"'{self.out.name}'"
             if error.errno in _FULL:
-                raise OutputError(
-                    f"'{self.out.name}': the disk is full; make room and run again with --resume, nothing finished is lost"
-                ) from error
-            raise OutputError(
-                f"'{self.out.name}' cannot be written ({error.strerror}: {error.filename or self.out.parent}); choose another folder"
-            ) from error
+                message = f"{name}: the disk is full; make room and run again with --resume, nothing finished is lost"
+            elif error.errno == errno.EFBIG:
+                message = (
+                    f"{name}: its weights' file is larger than the disk or `ulimit -f` allows; "
+                    "raise that and run again with --resume, or choose a smaller --shard-size"
+                )
+            else:
+                message = f"{name} cannot be written ({error.strerror}: {error.filename or self.out.parent}); {remedy}"
+            raise OutputError(message) from error
 
 
 def refuse_inside(out: str | os.PathLike[str], inputs: Iterable[Path]) -> None:
@@ -214,6 +274,15 @@ def refuse_inside(out: str | os.PathLike[str], inputs: Iterable[Path]) -> None:
             raise OutputError(f"'{Path(out).name}' lies inside the input '{folder.name}'; choose a folder outside all inputs")
 
 
+def _is_beyond_help(error: BaseException | None) -> bool:
+    """Whether an input is at fault, so that the same run can never end well; a line or a disk that failed may do better next time."""
+    if not isinstance(error, ModelweaveError) or isinstance(error, OutputError):
+        return False
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return isinstance(error, ModelweaveError)
+
+
 def _missing_parents(folder: Path) -> list[Path]:
     missing = []
     while not folder.exists():
@@ -222,13 +291,12 @@ def _missing_parents(folder: Path) -> list[Path]:
     return missing
 
 
-def _sync_folder(folder: Path) -> None:
-    for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _units(size: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
 
 
 __all__ = ["FolderSink", "Shard", "refuse_inside"]

@@ -5,55 +5,93 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 
 class Journal:
-    """An append-only file: a first line that says what is being written, then one line a finished tensor.
+    """A file that grows: a first line that says what is being written, then one line a finished tensor.
 
-    A line that a kill cut short counts as not written.
+    A line that a kill cut short counts as not written. parked: where the file waits while the folder around it is renamed, so that it
+    is neither lost by a kill at that moment nor part of the result.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, parked: Path, *, sync: bool = False) -> None:
+        self._path, self._parked, self._sync = path, parked, sync
         self._lock = threading.Lock()
         self._descriptor = -1
+        self._whole = 0
 
     def read(self) -> tuple[str | None, set[str]]:
-        """The identity in the first line, or None, and the finished names."""
+        """The identity in the first line, or None without a journal, and the finished names. Raises OSError when it cannot be read."""
+        self.unpark()
         try:
-            lines = self._path.read_bytes().split(b"\n")[:-1]
-        except OSError:
+            text = self._path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
             return None, set()
-        values = []
-        for line in lines:
+        values, self._whole = [], 0
+        for line in text.split(b"\n")[:-1]:
             try:
                 values.append(json.loads(line))
             except ValueError:
                 break
-        if not values or not isinstance(values[0], dict):
+            self._whole += len(line) + 1
+        identity = values[0].get("identity") if values and isinstance(values[0], dict) else None
+        if not isinstance(identity, str):
             return None, set()
-        return values[0].get("identity"), {v for v in values[1:] if isinstance(v, str)}
+        return identity, {v for v in values[1:] if isinstance(v, str)}
 
-    def start(self, identity: str) -> None:
-        """A new journal in place of any other."""
-        self._path.write_bytes(json.dumps({"identity": identity}).encode() + b"\n")
-        self.append()
+    def start(self, identity: str, finished: Iterable[str] = ()) -> None:
+        """A new journal in place of any other; a kill leaves the old or the new one."""
+        lines = [json.dumps(value) + "\n" for value in [{"identity": identity}, *finished]]
+        fresh = self._path.with_name(self._path.name + ".new")
+        fresh.write_bytes("".join(lines).encode())
+        os.replace(fresh, self._path)
+        self._open()
 
     def append(self) -> None:
-        """Go on with the journal that is there, past a line that was cut short."""
-        text = self._path.read_bytes()
-        whole = text[: text.rfind(b"\n") + 1]
-        if len(whole) != len(text):
-            self._path.write_bytes(whole)
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        """Go on with the journal that was read, from its last whole line."""
+        os.truncate(self._path, self._whole)
+        self._open()
 
     def finished(self, name: str) -> None:
-        """Record one tensor, in one write."""
+        """Record one tensor; a line that does not fit on the disk is taken back."""
+        line = json.dumps(name).encode() + b"\n"
         with self._lock:
-            os.write(self._descriptor, json.dumps(name).encode() + b"\n")
+            before = os.fstat(self._descriptor).st_size
+            try:
+                while line:
+                    line = line[os.write(self._descriptor, line) :]
+                if self._sync:
+                    os.fsync(self._descriptor)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(self._descriptor, before)
+                raise
+
+    def park(self) -> None:
+        """Move out of the folder that is about to be renamed."""
+        self.close()
+        os.replace(self._path, self._parked)
+
+    def unpark(self) -> None:
+        """Move back into the folder, or go for good when the folder is no longer there."""
+        if not self._parked.exists():
+            return
+        if self._path.parent.is_dir() and not self._path.exists():
+            os.replace(self._parked, self._path)
+        else:
+            self._parked.unlink()
+
+    def remove(self) -> None:
+        """What it listed counts no more."""
+        self._path.unlink(missing_ok=True)
 
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _open(self) -> None:
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)

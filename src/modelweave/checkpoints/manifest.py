@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import platform
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 
 FORMAT = 1
+
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
+_USER = re.compile(rf"({_SCHEME})[^\s/?#'\"]*@")
+_QUERY = re.compile(rf"({_SCHEME}[^\s?#'\"]*)[?#][^\s'\"]*")
+_SNAPSHOT = re.compile(r"/models--([^/]+)/snapshots/[^/]+$")
+_ABSOLUTE = re.compile(r"(?:file://)?(?:/|~[^/]*/|[A-Za-z]:[\\/]|\\\\)(?=.*[^/\\])")
 
 
 def manifest(
@@ -23,7 +30,12 @@ def manifest(
     seconds: float,
     **more: Any,
 ) -> dict[str, Any]:
-    """The content of modelweave.json. inputs: each checkpoint's provenance. tensors: one report each. No secrets, no machine's paths."""
+    """The content of modelweave.json. inputs: each checkpoint's provenance. tensors: one report each. No secrets, no machine's paths.
+
+    >>> record = manifest(recipe={"merge_method": "linear"}, inputs=[{"label": "/data/a"}], tensors=[], seed=0, seconds=1.5)
+    >>> record["recipe"], record["inputs"], record["seconds"]
+    ({'merge_method': 'linear'}, [{'label': 'a'}], 1.5)
+    """
     from .. import __version__
 
     torch = sys.modules.get("torch")
@@ -41,27 +53,63 @@ def manifest(
         **more,
         "tensors": list(tensors),
     }
-    cleaned: dict[str, Any] = _without_secrets(record)
+    cleaned: dict[str, Any] = publishable(record)
     return cleaned
 
 
 def without_secrets(text: str) -> str:
-    """An address without user, password and query; any other text as it is.
+    """A text whose addresses have lost user, password, query and fragment.
 
     >>> without_secrets("https://me:secret@host/model?X-Amz-Signature=1")
     'https://host/model'
+    >>> without_secrets("model 's3://key:secret@bucket/a': no such file")
+    "model 's3://bucket/a': no such file"
     """
-    if "://" not in text or any(c.isspace() for c in text):
-        return text
-    parts = urlsplit(text)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return _QUERY.sub(r"\1", _USER.sub(r"\1", text))
 
 
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, str):
-        return without_secrets(value)
+def without_paths(text: str) -> str:
+    """A model's name as written, or the last folder's name where it was written with an absolute path.
+
+    Each part of `base+adapter` is looked at. A folder in the hub's cache becomes the repository's name.
+
+    >>> without_paths("/home/me/base+./adapter"), without_paths("/cache/models--org--a/snapshots/0f3c")
+    ('base+./adapter', 'org/a')
+    """
+    return "+".join(_name_of(part) for part in text.split("+"))
+
+
+def publishable(value: Any) -> Any:
+    """Plain data for JSON, YAML and other people: no secrets, no machine's paths, no types and numbers that JSON lacks.
+
+    >>> publishable({"model": "/home/me/a", "density": np.float32(0.5), "limit": float("inf")})
+    {'model': 'a', 'density': 0.5, 'limit': 'inf'}
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, Mapping):
-        return {without_secrets(str(key)): _without_secrets(item) for key, item in value.items()}
+        return {str(publishable(key)): publishable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_secrets(item) for item in value]
-    return value
+        return [publishable(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return [publishable(item) for item in sorted(value, key=str)]
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    text = without_secrets(str(value))
+    # one folder below the root is more likely a token or a filter than a place, as in "/s"
+    return re.sub(r"'([^']*)'", lambda m: f"'{_deep(m[1])}'", _deep(text))
+
+
+def _deep(text: str) -> str:
+    return without_paths(text) if len(re.findall(r"[^/\\\s]+", text.partition("\n")[0])) > 1 and "\n" not in text else text
+
+
+def _name_of(part: str) -> str:
+    if not _ABSOLUTE.match(part):
+        return part
+    path = part.replace("\\", "/").rstrip("/")
+    if snapshot := _SNAPSHOT.search(path):
+        return snapshot[1].replace("--", "/")
+    return path.rpartition("/")[2]
