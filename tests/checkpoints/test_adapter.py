@@ -98,7 +98,8 @@ def test_as_peft_merges_it(case: str, tmp_path: Path) -> None:
     compare(found, merged, 1e-5)
     assert found.warnings == () and found.config["model_type"] == "llama"
     assert "config.json" in found.side_files()
-    assert found.provenance()["adapter"]["path"] == "adapter"
+    record = found.provenance()["adapter"]
+    assert (record["label"], record["path"]) == (str(tmp_path / "adapter"), "adapter")
 
 
 def test_low_precision_is_summed_in_float32(tmp_path: Path) -> None:

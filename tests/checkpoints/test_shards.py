@@ -124,7 +124,11 @@ def test_a_file_of_any_name(tmp_path: Path) -> None:
 
 
 def test_folders_without_weights(tmp_path: Path) -> None:
-    for file, words in [("adapter_config.json", r"write base\+adapter"), ("model_index.json", "unet"), ("notes.txt", "found notes.txt")]:
+    for file, words in [
+        ("adapter_config.json", r"write both as base\+adapter"),
+        ("model_index.json", "unet"),
+        ("notes.txt", "found notes.txt"),
+    ]:
         folder = tmp_path / file.partition(".")[0]
         folder.mkdir()
         (folder / file).write_text("{}")

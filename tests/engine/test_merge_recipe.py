@@ -196,3 +196,14 @@ def test_kills_at_any_moment_resume_to_the_same_bytes(tmp_path: Path) -> None:
         if file.suffix == ".safetensors":
             assert (tmp_path / "cut" / file.name).read_bytes() == file.read_bytes()
     assert sorted(os.listdir(tmp_path / "cut")) == sorted(os.listdir(tmp_path / "whole"))
+
+
+def test_entries_that_are_no_tensors_are_accounted_for(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        torch.save({"state_dict": {"w": torch.ones(2), "b": torch.zeros(3)}, "epoch": 7}, tmp_path / f"{name}.pt")
+    (tmp_path / "recipe.yml").write_text(
+        f"{{merge_method: uniform_soup, models: [{{model: {tmp_path}/a.pt}}, {{model: {tmp_path}/b.pt}}]}}"
+    )
+    result = merge_recipe(tmp_path / "recipe.yml", tmp_path / "out")
+    assert any("epoch" in name for name in result.dropped)
+    assert load_file(tmp_path / "out" / "model.safetensors")["w"].tolist() == [1, 1]

@@ -78,8 +78,8 @@ class AdaptedCheckpoint(Checkpoint):
                 part.close()
 
 
-def apply_adapter(base: Checkpoint, place: Place, label: str) -> AdaptedCheckpoint:
-    """The checkpoint base + adapter, for a LoRA adapter in PEFT's layout.
+def apply_adapter(base: Checkpoint, place: Place, label: str, name: str) -> AdaptedCheckpoint:
+    """The checkpoint base + adapter, for a LoRA adapter in PEFT's layout. name: how the user wrote the adapter.
 
     W + scale * B A for linear layers, Conv1D (transposed), embeddings and convolutions; biases and modules_to_save replace the base's.
     Every tensor of the adapter must find its place. Raises CheckpointError otherwise, and for kinds other than plain LoRA.
@@ -93,7 +93,7 @@ def apply_adapter(base: Checkpoint, place: Place, label: str) -> AdaptedCheckpoi
         raise CheckpointError(f"{place.where}: has neither {' nor '.join(_FILES)}; copy or download the adapter again")
     found = read_weights(place.open(file))
     weights = Weights(found.tensors, (found,), found.metadata, found.ignored)
-    adapter = FileCheckpoint(place.where.strip("'"), weights, place, place.origin())
+    adapter = FileCheckpoint(name, weights, place, place.origin())
     return _Applied(base, adapter, config, place.where).checkpoint(label)
 
 

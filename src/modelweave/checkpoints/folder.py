@@ -103,7 +103,7 @@ class FolderSink:
         if at < 0 or at + data.nbytes > place.nbytes:
             raise OutputError(f"{name}: {data.nbytes} bytes from element {start} on do not fit its {place.nbytes} bytes; check its shape")
         with self._explained():
-            write_at(place.descriptor, data, place.position + at)
+            write_at(place.descriptor, data.data, place.position + at)
 
     def finish(self, name: str) -> None:
         place = self._place(name)

@@ -35,9 +35,7 @@ def size_of(spec: Spec) -> int:
     return math.prod(spec[1]) * DTYPES[spec[2]].itemsize
 
 
-def shards_of(
-    specs: Sequence[Spec], shard_size: int, stem: str = "model", metadata: Mapping[str, str] = METADATA
-) -> tuple[Shard, ...]:
+def shards_of(specs: Sequence[Spec], shard_size: int, stem: str = "model", metadata: Mapping[str, str] = METADATA) -> tuple[Shard, ...]:
     """Pack tensors in order into files of at most `shard_size` bytes of data; a larger tensor has one alone.
 
     Raises OutputError for a name that comes twice or that the format keeps for itself.

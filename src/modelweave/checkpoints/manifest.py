@@ -18,6 +18,7 @@ _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
 _USER = re.compile(rf"({_SCHEME})[^\s/?#'\"]*@")
 _QUERY = re.compile(rf"({_SCHEME}[^\s?#'\"]*)[?#][^\s'\"]*")
 _SNAPSHOT = re.compile(r"/models--([^/]+)/snapshots/[^/]+$")
+_QUOTED = re.compile(r"'([^'\n]*)'")
 _ABSOLUTE = re.compile(r"(?:file://)?(?:/|~[^/]*/|[A-Za-z]:[\\/]|\\\\)(?=.*[^/\\])")
 
 
@@ -97,13 +98,14 @@ def publishable(value: Any) -> Any:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    text = without_secrets(str(value))
-    # one folder below the root is more likely a token or a filter than a place, as in "/s"
-    return re.sub(r"'([^']*)'", lambda m: f"'{_deep(m[1])}'", _deep(text))
+    text = _without_deep_paths(without_secrets(str(value)))
+    return _QUOTED.sub(lambda found: f"'{_without_deep_paths(found[1])}'", text)
 
 
-def _deep(text: str) -> str:
-    return without_paths(text) if len(re.findall(r"[^/\\\s]+", text.partition("\n")[0])) > 1 and "\n" not in text else text
+def _without_deep_paths(text: str) -> str:
+    """One name below the root is more likely a token or a filter than a place, as in "/s"."""
+    names = [name for name in re.split(r"[/\\]", text) if name]
+    return without_paths(text) if len(names) > 1 and "\n" not in text else text
 
 
 def _name_of(part: str) -> str:

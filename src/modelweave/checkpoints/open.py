@@ -63,7 +63,7 @@ def _open_named(text: str, label: str, near: Any) -> Checkpoint:
             from .adapter import apply_adapter
 
             base = _open_named(parts[0], parts[0], near)
-            return apply_adapter(base, _find(parts[1], f"adapter '{_shown(parts[1])}'", near).place, label)
+            return apply_adapter(base, _find(parts[1], f"adapter '{_shown(parts[1])}'", near).place, label, parts[1])
     found = _find(text, where, near)
     if found.file is None:
         return open_place(found.place, label)

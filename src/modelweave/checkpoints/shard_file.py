@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .layout import Shard
-from .tensors import Bytes
 
 _BINARY: int = getattr(os, "O_BINARY", 0)
 _seek_lock = threading.Lock()
@@ -46,9 +45,9 @@ def kept(path: Path, shard: Shard, sizes: Mapping[str, int]) -> set[str]:
         os.close(descriptor)
 
 
-def write_at(descriptor: int, view: memoryview | Bytes, at: int) -> None:
+def write_at(descriptor: int, data: memoryview, at: int) -> None:
     """Write all bytes at a position, from several threads at once."""
-    rest = memoryview(view).cast("B") if view.nbytes else memoryview(b"")
+    rest = data.cast("B") if data.nbytes else memoryview(b"")
     while len(rest):
         count = _pwrite(descriptor, rest, at)
         rest, at = rest[count:], at + count

@@ -83,7 +83,7 @@ def _is_weights(name: str) -> bool:
 
 def _no_weights(place: Place, names: Sequence[str]) -> str:
     if "adapter_config.json" in names:
-        return f"{place.where}: is an adapter without its base; write base+adapter, as in org/model+{place.where.strip(chr(39))}"
+        return f"{place.where}: is an adapter without its base; write both as base+adapter"
     if "model_index.json" in names:
         return f"{place.where}: is a pipeline of several models; give the folder of one of them, as in .../unet"
     shown = ", ".join(names[:8]) or "nothing"

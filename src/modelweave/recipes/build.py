@@ -151,6 +151,8 @@ def _finished(
         else:
             files = with_chat_template(files, text)
     warnings += config_warnings(list(views.values()), donor)
+    warnings += [sentence for checkpoint in checkpoints for sentence in getattr(checkpoint, "warnings", ())]
+    ignored = {f"{c.label}: {name}": reason for c in checkpoints for name, reason in getattr(c, "ignored", {}).items()}
     licence, more = joint_licence(checkpoints)
     warnings += more
     return Plan(
@@ -160,7 +162,7 @@ def _finished(
         donor=donor.checkpoint,
         config=config,
         side_files=files,
-        dropped=around.ledger.dropped(views.values(), territories, donor),
+        dropped=ignored | dict(around.ledger.dropped(views.values(), territories, donor)),
         warnings=tuple(dict.fromkeys(warnings)),
         licence=licence,
         seed=seed if seed is not None else document.seed or 0,
