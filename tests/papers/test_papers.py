@@ -81,7 +81,7 @@ def test_flat_and_back() -> None:
     assert back.keys() == state.keys() and all(torch.equal(back[n], state[n]) for n in state)
 
 
-def test_the_suite_is_what_its_sheet_says() -> None:
+def test_the_base_is_mediocre_and_the_experts_are_good() -> None:
     suite = make_suite(0, experts=1)
     base = sum(accuracy(suite.base, split) for split in suite.test) / 8
     assert 0.65 < base < 0.8
