@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CompatibilityError
+from .decode import decode
 from .dtypes import DTYPES
 from .tensors import Bytes, TensorRef
 
@@ -105,7 +106,7 @@ class RowGather(TensorRef):
             source.read_into(start, out)
         else:
             count = out.nbytes // DTYPES[self.dtype].itemsize
-            out[:] = _encode(_decode(source.read(start, start + count), source.dtype), self.dtype)
+            out[:] = _encode(decode(source.read(start, start + count), source.dtype), self.dtype)
 
     def _fill_means(self, low: int, high: int, out: Bytes) -> None:
         assert self._owners is not None
@@ -116,7 +117,7 @@ class RowGather(TensorRef):
             owners = np.flatnonzero(self._owners[:, row] >= 0).tolist()
             for k in owners:
                 source, at = self._source(k), (int(self._owners[k, row]) - row) * width
-                total = total + _decode(source.read(at + a, at + b), source.dtype)
+                total = total + decode(source.read(at + a, at + b), source.dtype)
             out[(a - low) * size : (b - low) * size] = _encode(total / len(owners), self.dtype)
 
     def _average(self) -> Bytes:
@@ -128,7 +129,7 @@ class RowGather(TensorRef):
                 total = np.zeros(width, np.float64)
                 for first in range(0, rows, step):
                     last = min(first + step, rows)
-                    block = _decode(self.read(first * width, last * width), self.dtype)
+                    block = decode(self.read(first * width, last * width), self.dtype)
                     total += block.reshape(last - first, width).sum(axis=0, dtype=np.float64)
                 self._average_row = _encode(total / max(rows, 1), self.dtype)
             return self._average_row
@@ -154,13 +155,6 @@ def _common_dtype(name: str, used: Sequence[TensorRef], *, computed: bool) -> st
 
 def _by(ref: TensorRef) -> str:
     return f"{'x'.join(map(str, ref.shape))} {ref.dtype}"
-
-
-def _decode(data: Bytes, tag: str) -> NDArray[np.floating]:
-    if tag == "BF16":
-        return (data.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    numbers = data.view({"F64": np.float64, "F32": np.float32, "F16": np.float16}[tag])
-    return numbers.astype(np.float32) if tag == "F16" else numbers
 
 
 def _encode(values: NDArray[np.floating], tag: str) -> Bytes:
