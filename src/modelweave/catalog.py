@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .errors import RecipeError, unknown
 from .method import Method
-from .weights.published import ROWS as WEIGHTS
+from .weights import published, published_masked, published_placed, published_spectral
 
-METHODS: dict[str, Method] = {row.name: row for row in WEIGHTS}
+_TABLES = (published, published_masked, published_spectral, published_placed)
+METHODS: dict[str, Method] = {row.name: row for table in _TABLES for row in table.ROWS}
 
 
 def method(name: str) -> Method:

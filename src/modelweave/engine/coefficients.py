@@ -14,7 +14,7 @@ from ..weights.part import spec_of
 from .kernels import Chunk
 from .order_statistics import differences
 from .scheduler import Stages, Task
-from .workbench import Scratch, Workbench, options_of, spans, total
+from .workbench import Scratch, Workbench, context_of, options_of, spans, total
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ def coefficient_job(bench: Workbench, plan: TensorPlan) -> Stages:
     """One pass to measure where the part wants inner products, one to sum."""
     assert plan.method is not None
     part = plan.method.combine
-    options = options_of(part, plan.shared)
+    options = _options(plan)
     gram = spec_of(part).gram
     axis: str = gram(options) if callable(gram) else gram
     if axis in ("row", "column") and len(plan.shape) < 2:
@@ -37,6 +37,12 @@ def coefficient_job(bench: Workbench, plan: TensorPlan) -> Stages:
         measured = total((yield [_measuring(bench, plan, *p) for p in spans(plan.count)]))
     coefficients = np.asarray(part(measured, plan.per_input, **options), np.float64)
     yield [_summing(bench, plan, coefficients, scale, *p) for p in spans(plan.count)]
+
+
+def _options(plan: TensorPlan) -> dict[str, Any]:
+    assert plan.method is not None
+    placed = {"context": context_of(plan)} if spec_of(plan.method.combine).placed else {}
+    return options_of(plan.method.combine, plan.shared) | placed
 
 
 def _measuring(bench: Workbench, plan: TensorPlan, start: int, stop: int) -> Task:
@@ -66,7 +72,7 @@ def _lines_job(bench: Workbench, plan: TensorPlan, axis: str, scale: float) -> S
     width = plan.count // plan.shape[0]
     parts = spans(plan.count, width)
     measured = total((yield [_column_gram(bench, plan, width, *p) for p in parts]))
-    options = options_of(plan.method.combine, plan.shared)
+    options = _options(plan)
     coefficients = np.asarray(plan.method.combine(measured, plan.per_input, **options), np.float64)
     yield [_column_sum(bench, plan, coefficients, width, scale, *p) for p in parts]
 
@@ -74,7 +80,7 @@ def _lines_job(bench: Workbench, plan: TensorPlan, axis: str, scale: float) -> S
 def _row_task(bench: Workbench, plan: TensorPlan, row: int, scale: float, start: int, stop: int) -> Task:
     """Rows are whole in a chunk, so that measuring and summing need one read."""
     assert plan.method is not None
-    part, options = plan.method.combine, options_of(plan.method.combine, plan.shared)
+    part, options = plan.method.combine, _options(plan)
     n = len(plan.inputs)
 
     def compute(chunk: Chunk, out: Bytes, dtype: str) -> int:

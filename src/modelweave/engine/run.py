@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..checkpoints.tensors import Sink
@@ -76,6 +76,10 @@ def stages_of(bench: Workbench, plan: TensorPlan) -> Stages:
     """The kind of job that a tensor's method calls for."""
     if plan.method is None:
         return copy_job(bench, plan)
+    stand_in = spec_of(plan.method.combine).otherwise
+    if stand_in is not None and len(plan.shape) != 2:
+        bench.note(plan.name, f"not a matrix: {stand_in.__name__}")
+        return stages_of(bench, replace(plan, method=replace(plan.method, combine=stand_in, per_delta=(), space=None, after=())))
     kind = spec_of(plan.method.combine).kind
     if kind != "tensors" and (plan.method.space or plan.method.after):
         raise CompatibilityError(

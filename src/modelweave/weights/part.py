@@ -67,6 +67,8 @@ class Spec:
     energy: bool = False
     sees: Literal["element", "row", "matrix"] = "matrix"
     rounds: tuple[Callable[..., Any], ...] = ()
+    otherwise: Callable[..., Any] | None = None
+    placed: bool = False
 
 
 def _attach(spec: Spec) -> Callable[[F], F]:
@@ -92,18 +94,27 @@ def mixing(*options: str, energy: bool = False) -> Callable[[F], F]:
     return _attach(Spec("mixing", options, energy=energy))
 
 
-def coefficients(*options: str, gram: Any = "") -> Callable[[F], F]:
-    """A part `(gram, members, *, options) -> (..., n)`. gram: of the whole tensor, of each row or column, or a choice by options."""
-    return _attach(Spec("coefficients", options, gram=gram))
+def coefficients(*options: str, gram: Any = "", placed: bool = False) -> Callable[[F], F]:
+    """A part `(gram, members, *, options) -> (..., n)`. gram: of the whole tensor, of each row or column, or a choice by options.
+
+    placed: it gets the tensor's Context too, as `context`, for its place in depth.
+    """
+    return _attach(Spec("coefficients", options, gram=gram, placed=placed))
 
 
-def tensors(*options: str, sees: Literal["element", "row", "matrix"], rounds: tuple[Callable[..., Any], ...] = ()) -> Callable[[F], F]:
+def tensors(
+    *options: str,
+    sees: Literal["element", "row", "matrix"],
+    rounds: tuple[Callable[..., Any], ...] = (),
+    otherwise: Callable[..., Any] | None = None,
+) -> Callable[[F], F]:
     """A part `(deltas, context, *, options) -> direction` on torch tensors (members, ...): any chunk, whole rows or the whole matrix.
 
+    otherwise: the part, of any kind, that stands in for it on tensors with other than two axes; the report names those.
     rounds: functions `(deltas, context, seen, *, options) -> float64 array` that add up over chunks, run first and in this order;
     `seen` holds the earlier sums, and the part finds all of them in context.seen.
     """
-    return _attach(Spec("tensors", options, sees=sees, rounds=rounds))
+    return _attach(Spec("tensors", options, sees=sees, rounds=rounds, otherwise=otherwise))
 
 
 def spec_of(part: Callable[..., Any]) -> Spec:
@@ -120,7 +131,8 @@ def column(members: Members, name: str) -> NDArray[np.float64]:
 class Context:
     """Read-only surroundings of a tensor, for parts that need more than values.
 
-    name: of the tensor. layer, layers: its position in depth. shape: of the whole tensor. base: the same chunk of the base, or None.
+    name: of the tensor. layer, layers: its position in depth; outside the layers `before` says on which side of them it is used.
+    shape: of the whole tensor. base: the same chunk of the base, or None.
     members: the members' own options. seen: sums of the rounds. seed: of the recipe.
     """
 
@@ -129,6 +141,7 @@ class Context:
     members: tuple[Mapping[str, Any], ...] = ()
     layer: int | None = None
     layers: int | None = None
+    before: bool = False
     base: Any = None
     seen: tuple[NDArray[np.float64], ...] = ()
     seed: int = 0

@@ -15,25 +15,17 @@ from .combine.model_stock import model_stock
 from .combine.shared_unique import shared_unique, shared_unique_rescaled
 from .combine.sphere import karcher, multislerp, nuslerp, slerp
 from .combine.toward_other import keep_important, nearswap
+from .options import DENSITY, SCALE, WEIGHT
+from .options import normalize as normalize_option
+from .options import rescale as rescale_option
 from .per_delta.cut_outliers import cut_outliers
 from .per_delta.drop_random import drop_random, drop_small
 from .per_delta.keep_top import keep_top
 from .per_delta.keep_varied import keep_varied
 
-_WEIGHT = Parameter("weight", "float", 1.0, scope="model", help="the member's coefficient")
-_DENSITY = Parameter("density", "float", 1.0, scope="model", above=0, at_most=1, help="share of the member's changes that is kept")
 _GAMMA = Parameter("gamma", "float", 0.01, scope="model", at_least=0, at_most=1, help="share of the largest changes that is dropped first")
 _EPSILON = Parameter("epsilon", "float", 0.15, scope="model", at_least=0, at_most=1, help="half the spread of the keep probability")
-_SCALE = Parameter("scale", "float", 1.0, aliases=("lambda",), help="factor on the combined change")
 _INT8 = Parameter("int8_mask", "bool", False, help="read for mergekit's sake; votes need no mask memory here")
-
-
-def _normalize(default: bool) -> Parameter:
-    return Parameter("normalize", "bool", default, help="divide by the summed weights")
-
-
-def _rescale(default: bool) -> Parameter:
-    return Parameter("rescale", "bool", default, help="scale what is kept so that each change keeps its summed magnitude")
 
 
 def _inside(options: Mapping[str, Any]) -> str | None:
@@ -47,7 +39,7 @@ def _task_arithmetic(
     name: str, title: str, formula: str, source: str, *, normalize: bool, rescale: bool, extra: tuple[Parameter, ...] = (), **row: Any
 ) -> Method:
     """The family that differs only in which changes are kept and whether signs are voted on."""
-    parameters = (_WEIGHT, _DENSITY, *extra, _normalize(normalize), _rescale(rescale), _SCALE, _INT8)
+    parameters = (WEIGHT, DENSITY, *extra, normalize_option(normalize), rescale_option(rescale), SCALE, _INT8)
     return Method(name, title, formula, source, parameters=parameters, needs=Needs("required"), **row)
 
 
@@ -67,7 +59,7 @@ ROWS: tuple[Method, ...] = (
         "sum_i w_i x_i / sum_i w_i",
         "Wortsman et al. 2022, arXiv 2203.05482, section 2",
         combine=linear,
-        parameters=(Parameter("weight", "float", scope="input", help="the model's coefficient"), _normalize(True)),
+        parameters=(Parameter("weight", "float", scope="input", help="the model's coefficient"), normalize_option(True)),
         keeps=frozenset({"order_free", "exact_on_identical", "in_span", "single_is_itself"}),
         paper=8,
     ),
@@ -98,7 +90,7 @@ ROWS: tuple[Method, ...] = (
         "mergekit, method nuslerp",
         combine=nuslerp,
         parameters=(
-            _WEIGHT,
+            WEIGHT,
             Parameter("nuslerp_flatten", "bool", True, help="treat the tensor as one vector"),
             Parameter("nuslerp_row_wise", "bool", False, help="when not flattened: vectors along the first axis, not the last"),
         ),
@@ -112,7 +104,7 @@ ROWS: tuple[Method, ...] = (
         "mergekit, method multislerp",
         combine=multislerp,
         parameters=(
-            _WEIGHT,
+            WEIGHT,
             Parameter("normalize_weights", "bool", True, help="divide the weights by their sum"),
             Parameter("eps", "float", 1e-8, above=0, help="added to norms"),
         ),

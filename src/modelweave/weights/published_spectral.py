@@ -1,0 +1,7 @@
+"""Methods on singular vectors and Gram matrices, one row each."""
+
+from __future__ import annotations
+
+from ..method import Method
+
+ROWS: tuple[Method, ...] = ()
