@@ -41,7 +41,7 @@ def llama(folder: Path, dtype: torch.dtype = torch.float32, tied: bool = False) 
     return model
 
 
-def adapt(model: nn.Module, folder: Path, **settings: Any) -> nn.Module:
+def adapt(model: nn.Module, folder: Path, *, embeddings: bool = False, **settings: Any) -> nn.Module:
     """Save a random adapter and return PEFT's merged model."""
     from peft import LoraConfig, get_peft_model
 
@@ -52,7 +52,7 @@ def adapt(model: nn.Module, folder: Path, **settings: Any) -> nn.Module:
         for parameter in adapted.parameters():
             if parameter.requires_grad:
                 parameter.data = torch.randn(parameter.shape, generator=generator).to(parameter.dtype) * 0.3
-        adapted.save_pretrained(folder)
+        adapted.save_pretrained(folder, save_embedding_layers=embeddings or "auto")
         return adapted.merge_and_unload()
 
 
@@ -158,6 +158,39 @@ def test_a_tied_head_that_is_adapted_alone_is_untied(tmp_path: Path) -> None:
     assert torch.allclose(as_torch(found["lm_head.weight"]), embedding + 4 * b @ a, atol=1e-5)
     assert found.aliases == {} and found.config["tie_word_embeddings"] is False
     assert "no longer tied" in found.warnings[0]
+
+
+TIES = {
+    "the embedding trained whole": ({"target_modules": ["q_proj"], "modules_to_save": ["embed_tokens"]}, False),
+    "the head trained whole": ({"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]}, False),
+    "both trained whole": ({"target_modules": ["q_proj"], "modules_to_save": ["embed_tokens", "lm_head"]}, False),
+    "trained whole as one": ({"target_modules": ["q_proj"], "modules_to_save": ["embed_tokens"], "ensure_weight_tying": True}, True),
+    "both stored": ({"target_modules": ["q_proj"]}, True),
+}
+
+
+@pytest.mark.parametrize("case", TIES)
+def test_ties_hold_where_peft_keeps_them(tmp_path: Path, case: str) -> None:
+    settings, tied = TIES[case]
+    merged = adapt(llama(tmp_path / "base", tied=True), tmp_path / "adapter", embeddings=case == "both stored", r=2, **settings)
+    found = open_checkpoint(f"{tmp_path / 'base'}+{tmp_path / 'adapter'}")
+    head = merged.lm_head.weight
+    assert torch.equal(as_torch(found[found.aliases.get("lm_head.weight", "lm_head.weight")]), head)
+    assert torch.equal(as_torch(found["model.embed_tokens.weight"]), merged.model.embed_tokens.weight)
+    assert (head.data_ptr() == merged.model.embed_tokens.weight.data_ptr()) == tied
+    assert bool(found.aliases) == tied == found.config["tie_word_embeddings"]
+    assert any("no longer tied" in warning for warning in found.warnings) != tied
+
+
+def test_shared_factors_of_tied_modules_are_added_once(tmp_path: Path) -> None:
+    model = llama(tmp_path / "base", tied=True)
+    before = model.model.embed_tokens.weight.detach().clone()
+    adapt(model, tmp_path / "adapter", r=2, target_modules=["q_proj", "embed_tokens"], ensure_weight_tying=True)
+    weights = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    a, b = (weights[f"base_model.model.model.embed_tokens.lora_embedding_{side}"] for side in "AB")
+    found = open_checkpoint(f"{tmp_path / 'base'}+{tmp_path / 'adapter'}")
+    assert torch.allclose(as_torch(found["model.embed_tokens.weight"]), before + 4 * (b @ a).T, atol=1e-5)
+    assert found.aliases == {"lm_head.weight": "model.embed_tokens.weight"}
 
 
 def by_hand(folder: Path, base: dict[str, torch.Tensor], adapter: dict[str, torch.Tensor], **settings: Any) -> str:

@@ -82,6 +82,8 @@ def apply_adapter(base: Checkpoint, place: Place, label: str, name: str) -> Adap
     """The checkpoint base + adapter, for a LoRA adapter in PEFT's layout. name: how the user wrote the adapter.
 
     W + scale * B A for linear layers, Conv1D (transposed), embeddings and convolutions; biases and modules_to_save replace the base's.
+    Ties of the base hold as in the adapted model: they are cut where modules_to_save or factors change one of two names alone, and
+    kept where the adapter stores both names of one tensor. (PEFT's merge_and_unload adds factors that ensure_weight_tying shares twice.)
     Every tensor of the adapter must find its place. Raises CheckpointError otherwise, and for kinds other than plain LoRA.
     """
     names = place.sizes()
@@ -109,10 +111,13 @@ class _Applied:
     def checkpoint(self, label: str) -> AdaptedCheckpoint:
         modules, whole = _sorted_out(self.adapter, self.where)
         rename = self._renaming([*(f"{module}.weight" for module in modules), *whole])
+        stored = {rename(name) for name in (*whole, *(f"{module}.weight" for module in modules))}
         for name, ref in whole.items():
-            self._replace(rename(name), ref)
+            if not self._is_copy(rename(name), stored):
+                self._replace(rename(name), ref, stored)
         for module, parts in modules.items():
-            self._adapt(module, rename, parts)
+            if not (self.config.keeps_ties and self._is_copy(rename(f"{module}.weight"), stored)):
+                self._adapt(module, rename, parts)
         config = self.base.config
         if self.untied and config is not None:
             config = {**config, "tie_word_embeddings": False}
@@ -133,11 +138,18 @@ class _Applied:
             return lambda name: name[len(head + dot) :]
         raise CheckpointError(f"{self.where}: adapts '{first}', which '{self.base.label}' does not have; {_REMEDY}")
 
-    def _replace(self, name: str, ref: TensorRef) -> None:
+    def _is_copy(self, name: str, stored: set[str]) -> bool:
+        """Whether a stored tensor is only the second name of one that is stored too, as PEFT writes tied embeddings."""
+        return self.aliases.get(name) in stored and not self.config.trains_whole(name)
+
+    def _replace(self, name: str, ref: TensorRef, stored: set[str]) -> None:
         target = self._target(name)
         if ref.shape != target.shape:
             raise CheckpointError(self._misfit(name, target.shape, ref.shape))
         self.tensors[name] = Replaced(ref, target)
+        if self.config.trains_whole(name):
+            for alias in [a for a, held in self.aliases.items() if held == name and a not in stored]:
+                self.tensors[alias] = self._own_tensor(alias)
 
     def _adapt(self, module: str, rename: Any, parts: _Module) -> None:
         weight = rename(f"{module}.weight")
@@ -189,12 +201,16 @@ class _Applied:
         """The base's tensor; a name that is only an alias gets a tensor of its own, and the tie is cut."""
         if name in self.tensors:
             return self.tensors[name]
-        other = self.aliases.pop(name, None)
-        if other is None:
+        if name not in self.aliases:
             raise CheckpointError(f"{self.where}: adapts '{name}', which '{self.base.label}' does not have; {_REMEDY}")
+        return self._own_tensor(name)
+
+    def _own_tensor(self, alias: str) -> TensorRef:
+        """The base's values under a name that shared them until now."""
+        other = self.aliases.pop(alias)
         self.untied = True
-        self.warnings.append(f"{self.where}: adapts '{name}' alone, which the base shares with '{other}'; the two are no longer tied")
-        return _Renamed(self.base[other], name)
+        self.warnings.append(f"{self.where}: adapts only one of '{alias}' and '{other}', which the base ties; the two are no longer tied")
+        return _Renamed(self.base[other], alias)
 
     def _number(self, ref: TensorRef, name: str) -> None:
         if ref.dtype not in READABLE:

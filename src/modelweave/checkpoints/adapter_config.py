@@ -25,7 +25,10 @@ _OTHER_KINDS = {
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """alpha / rank, or alpha / sqrt(rank) with rslora, scales the product of the factors."""
+    """alpha / rank, or alpha / sqrt(rank) with rslora, scales the product of the factors.
+
+    saved: modules that are trained whole instead. keeps_ties: also these, and factors of tied modules, are shared.
+    """
 
     rank: int
     alpha: float
@@ -33,6 +36,17 @@ class AdapterConfig:
     transposed: bool = False
     ranks: Mapping[str, Any] = field(default_factory=dict)
     alphas: Mapping[str, Any] = field(default_factory=dict)
+    saved: tuple[str, ...] = ()
+    keeps_ties: bool = False
+
+    def trains_whole(self, name: str) -> bool:
+        """Whether a tensor belongs to a module that was trained as a whole, apart from what it may have been tied to.
+
+        >>> AdapterConfig(8, 16, saved=("embed_tokens",)).trains_whole("model.embed_tokens.weight")
+        True
+        """
+        module = name.rpartition(".")[0]
+        return not self.keeps_ties and any(f".{module}".endswith(f".{saved}") for saved in self.saved)
 
     def rank_of(self, module: str) -> int:
         """The rank of a module; keys of rank_pattern are regular expressions for the end of its name."""
@@ -81,6 +95,8 @@ def read_adapter_config(config: Mapping[str, Any], where: str) -> AdapterConfig:
         transposed=config.get("fan_in_fan_out") is True,
         ranks=ranks,
         alphas=alphas,
+        saved=tuple(map(str, config.get("modules_to_save") or ())),
+        keeps_ties=config.get("ensure_weight_tying") is True,
     )
 
 
