@@ -122,4 +122,4 @@ def test_rank_chances_agree_between_kernels() -> None:
         k.rank_chance(chunk, 0, 333, (11, 22), 0.2, 0.8, bits, 333 * 7, out)
         found.append((bits, out))
     assert np.array_equal(found[0][0], found[1][0])
-    assert found[0][1] == pytest.approx(found[1][1], rel=1e-12)
+    assert found[0][1] == pytest.approx(found[1][1], rel=1e-7)

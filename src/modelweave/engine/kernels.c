@@ -16,6 +16,12 @@
 #define CLONES
 #endif
 
+#ifdef __GNUC__
+#define INLINE inline __attribute__((always_inline))
+#else
+#define INLINE inline
+#endif
+
 #ifdef _WIN32
 #define EXPORT __declspec(dllexport)
 EXPORT void *PyInit__kernels(void) { return 0; } /* the linker asks for it; nothing imports this library */
@@ -23,7 +29,7 @@ EXPORT void *PyInit__kernels(void) { return 0; } /* the linker asks for it; noth
 #define EXPORT
 #endif
 
-enum { BLOCK = 1024 };
+enum { BLOCK = 1024, GROUP = 4 };
 enum { T_F64, T_F32, T_F16, T_BF16, T_F8_E4M3, T_F8_E5M2 };
 enum { KEEP_ALL, KEEP_WINDOW, KEEP_CHANCE, KEEP_BITS };
 static const long SIZE[] = {8, 4, 2, 2, 1, 1};
@@ -101,17 +107,18 @@ static inline uint16_t bfloat_of_float(float f) {
     return (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u : rounded);
 }
 
-/* Counter-based randomness: an avalanche of (place, key), the same for any order of work. */
-static inline uint32_t mix(uint32_t x) {
+/* Counter-based randomness: an avalanche of the place with the keys in its midst, the same for any order of work. */
+static inline uint32_t mix(uint32_t x, uint32_t key) {
     x ^= x >> 16;
     x *= 0x7feb352du;
     x ^= x >> 15;
+    x += key;
     x *= 0x846ca68bu;
     x ^= x >> 16;
     return x;
 }
 
-static inline uint32_t draw(uint32_t place, uint32_t key0, uint32_t key1) { return mix(mix(place ^ key0) + key1) >> 8; }
+static inline uint32_t draw(uint32_t place, uint32_t key0, uint32_t key1) { return mix(place ^ key0, key1) >> 8; }
 
 static void pack_bits(const uint8_t *keep, long n, uint8_t *bits, uint64_t from) {
     long k = 0;
@@ -171,6 +178,7 @@ __attribute__((target("avx512f"))) static long pick_avx512(const float *x, long 
 #define NAME(f) JOIN(f, SUFFIX)
 
 #define REAL float
+#define ABS fabsf
 #define UINT uint32_t
 #define ABS_MASK 0x7fffffffu
 #define INF_BITS 0x7f800000u
@@ -178,6 +186,7 @@ __attribute__((target("avx512f"))) static long pick_avx512(const float *x, long 
 #define PICK PICK_FLOAT
 #include "kernels_real.h"
 #undef REAL
+#undef ABS
 #undef UINT
 #undef ABS_MASK
 #undef INF_BITS
@@ -185,6 +194,7 @@ __attribute__((target("avx512f"))) static long pick_avx512(const float *x, long 
 #undef PICK
 
 #define REAL double
+#define ABS fabs
 #define UINT uint64_t
 #define ABS_MASK 0x7fffffffffffffffull
 #define INF_BITS 0x7ff0000000000000ull

@@ -77,7 +77,11 @@ QUERY = np.dtype([("input", "i8"), ("lo", "u8"), ("width", "u8"), ("shift", "i8"
 
 class Histogram(NamedTuple):
     """Of each query: counts (below, above), and the patterns between, relative to lo: `held` of them in `collected`, or, where held is
-    more than the room there, counts a bin with the least and most (plus one) pattern of each."""
+    more than the room there, counts a bin with the least and most (plus one) pattern of each.
+
+    With energy (inputs,) the first query is of the variance: squares at places above are summed, and values (room, inputs) holds what
+    stands at the places that it collected.
+    """
 
     outside: NDArray[np.uint64]
     counts: NDArray[np.uint32]
@@ -85,9 +89,11 @@ class Histogram(NamedTuple):
     most: NDArray[np.uint64]
     collected: NDArray[Any]
     held: NDArray[np.int64]
+    energy: Floats | None = None
+    values: NDArray[Any] | None = None
 
     @classmethod
-    def empty(cls, queries: int, collected: NDArray[Any]) -> Histogram:
+    def empty(cls, queries: int, collected: NDArray[Any], energy: Floats | None = None, values: NDArray[Any] | None = None) -> Histogram:
         """collected: (queries, room) of the patterns' type, to be overwritten."""
         return cls(
             np.zeros((queries, 2), np.uint64),
@@ -96,6 +102,8 @@ class Histogram(NamedTuple):
             np.zeros((queries, BINS), np.uint64),
             collected,
             np.zeros(queries, np.int64),
+            energy,
+            values,
         )
 
 
@@ -224,6 +232,8 @@ class CompiledKernels:
             _at(into.collected),
             _at(into.held),
             ctypes.c_long(into.collected.shape[1]),
+            _at(into.energy),
+            _at(into.values),
         )
 
     def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats, *, squares: bool) -> int:

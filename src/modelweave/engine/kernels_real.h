@@ -1,6 +1,6 @@
 /* The kernels for one working type. Included twice by kernels.c: REAL float with UINT uint32_t, and REAL double with uint64_t.
  * Every element is computed by the same operations in the same order whatever the chunk, the thread or the processor,
- * so results are the same to the last bit; sums are accumulated in double over fixed lanes and blocks. */
+ * so results are the same to the last bit; sums are accumulated over fixed lanes and blocks, in double but for the first few values of a lane. */
 
 static inline UINT NAME(magnitude)(REAL x) {
     UINT u;
@@ -8,39 +8,31 @@ static inline UINT NAME(magnitude)(REAL x) {
     return u & ABS_MASK;
 }
 
-/* n elements from storage to the working type. Returns 1 when one of them is NaN or infinite. */
-CLONES static int NAME(decode)(const void *restrict src, int dtype, long n, REAL *restrict out) {
-    int bad = 0;
+/* n elements from storage to the working type, less `minus` when there is one. Returns 1 when one of them is NaN or infinite. */
+#define DECODE(TYPE, VALUE)                                   \
+    do {                                                      \
+        const TYPE *restrict p = src;                         \
+        for (long k = 0; k < n; k++) {                        \
+            REAL v = (REAL)(VALUE);                           \
+            UINT u = NAME(magnitude)(v);                      \
+            worst = u > worst ? u : worst;                    \
+            out[k] = minus ? v - minus[k] : v;                \
+        }                                                     \
+    } while (0)
+
+CLONES static int NAME(decode)(const void *restrict src, int dtype, long n, const REAL *restrict minus, REAL *restrict out) {
+    UINT worst = 0;
+    const float *table = dtype == T_F8_E4M3 ? e4m3 : e5m2;
     switch (dtype) {
-    case T_F64: {
-        const double *p = src;
-        for (long k = 0; k < n; k++) out[k] = (REAL)p[k];
-        break;
+    case T_F64: DECODE(double, p[k]); break;
+    case T_F32: DECODE(float, p[k]); break;
+    case T_BF16: DECODE(uint16_t, float_of_bits((uint32_t)p[k] << 16)); break;
+    case T_F16: DECODE(uint16_t, float_of_half(p[k])); break;
+    default: DECODE(uint8_t, table[p[k]]);
     }
-    case T_F32: {
-        const float *p = src;
-        for (long k = 0; k < n; k++) out[k] = (REAL)p[k];
-        break;
-    }
-    case T_BF16: {
-        const uint16_t *p = src;
-        for (long k = 0; k < n; k++) out[k] = (REAL)float_of_bits((uint32_t)p[k] << 16);
-        break;
-    }
-    case T_F16: {
-        const uint16_t *p = src;
-        for (long k = 0; k < n; k++) out[k] = (REAL)float_of_half(p[k]);
-        break;
-    }
-    default: {
-        const uint8_t *p = src;
-        const float *table = dtype == T_F8_E4M3 ? e4m3 : e5m2;
-        for (long k = 0; k < n; k++) out[k] = (REAL)table[p[k]];
-    }
-    }
-    for (long k = 0; k < n; k++) bad |= NAME(magnitude)(out[k]) >= INF_BITS;
-    return bad;
+    return worst >= INF_BITS;
 }
+#undef DECODE
 
 CLONES static int NAME(encode)(const REAL *restrict src, int dtype, long n, void *restrict out) {
     int bad = 0;
@@ -75,13 +67,10 @@ CLONES static int NAME(encode)(const REAL *restrict src, int dtype, long n, void
 /* Decode one block of every input, as differences from the base when there is one. */
 CLONES static uint64_t NAME(load)(const Inputs *in, long at, long n, REAL *b, REAL *x) {
     uint64_t bad = 0;
-    if (in->base) bad |= (uint64_t)NAME(decode)((const char *)in->base + at * SIZE[in->base_dtype], in->base_dtype, n, b) << 63;
-    for (int i = 0; i < in->n; i++) {
-        REAL *restrict d = x + (long)i * BLOCK;
-        bad |= (uint64_t)NAME(decode)((const char *)in->data[i] + at * SIZE[in->dtype[i]], in->dtype[i], n, d) << i;
-        if (in->base)
-            for (long k = 0; k < n; k++) d[k] -= b[k];
-    }
+    if (in->base) bad |= (uint64_t)NAME(decode)((const char *)in->base + at * SIZE[in->base_dtype], in->base_dtype, n, NULL, b) << 63;
+    for (int i = 0; i < in->n; i++)
+        bad |= (uint64_t)NAME(decode)((const char *)in->data[i] + at * SIZE[in->dtype[i]], in->dtype[i], n, in->base ? b : NULL,
+                                      x + (long)i * BLOCK) << i;
     return bad;
 }
 
@@ -96,33 +85,29 @@ CLONES static double NAME(dot)(const REAL *restrict x, const REAL *restrict y, l
     return sum;
 }
 
-CLONES static double NAME(norm1)(const REAL *restrict x, long n) {
-    double lane[16] = {0};
-    long k = 0;
-    for (; k + 16 <= n; k += 16)
-        for (int l = 0; l < 16; l++) lane[l] += fabs((double)x[k + l]);
-    for (; k < n; k++) lane[k & 15] += fabs((double)x[k]);
-    double sum = 0;
-    for (int l = 0; l < 16; l++) sum += lane[l];
-    return sum;
-}
+/* Sums over at most BLOCK values: at most eight in the working type at each of 128 lanes, the rest in double. */
+#define SUM_OF(VALUE)                                        \
+    do {                                                     \
+        REAL lane[128] = {0};                                \
+        double sums[16] = {0}, sum = 0;                      \
+        long at = 0;                                         \
+        for (; at + 128 <= n; at += 128)                     \
+            for (int l = 0; l < 128; l++) {                  \
+                long k = at + l;                             \
+                lane[l] += VALUE;                            \
+            }                                                \
+        for (int j = 0; j < 128; j += 16)                    \
+            for (int l = 0; l < 16; l++) sums[l] += (double)lane[j + l]; \
+        for (long k = at; k < n; k++) sums[k & 15] += (double)(VALUE);   \
+        for (int l = 0; l < 16; l++) sum += sums[l];         \
+        return sum;                                          \
+    } while (0)
 
-/* Sum of all magnitudes, and of those that are kept (1) and not dropped (0). */
-CLONES static void NAME(both_norms)(const REAL *restrict x, const uint8_t *restrict keep, long n, double *out) {
-    double all[16] = {0}, kept[16] = {0};
-    long k = 0;
-    for (; k + 16 <= n; k += 16)
-        for (int l = 0; l < 16; l++) {
-            double size = fabs((double)x[k + l]);
-            all[l] += size;
-            kept[l] += size * (double)keep[k + l];
-        }
-    for (; k < n; k++) all[k & 15] += fabs((double)x[k]), kept[k & 15] += fabs((double)x[k]) * (double)keep[k];
-    double sums[2] = {0};
-    for (int l = 0; l < 16; l++) sums[0] += all[l], sums[1] += kept[l];
-    out[0] += sums[0];
-    out[1] += sums[1];
-}
+CLONES static double NAME(norm1)(const REAL *restrict x, long n) { SUM_OF(ABS(x[k])); }
+
+/* Of the squares where keep is 1 rather than 0. */
+CLONES static double NAME(energy)(const REAL *restrict x, const REAL *restrict keep, long n) { SUM_OF(x[k] * x[k] * keep[k]); }
+#undef SUM_OF
 
 /* Inner products of the inputs (minus the base): added to out, or one n x n matrix written for each `row` elements. */
 EXPORT CLONES uint64_t NAME(mw_gram)(const Inputs *in, long count, long row, double *out) {
@@ -176,8 +161,27 @@ EXPORT CLONES uint64_t NAME(mw_sum)(const Inputs *in, long count, long row, cons
     return bad;
 }
 
-/* Population variance of the n values at each place. */
+/* Population variance of the n values at each place; n is a constant for few members, so that sums stay in registers. */
+static INLINE void NAME(variance_of)(const REAL *restrict x, const int n, long len, REAL *restrict out) {
+    for (long k = 0; k < len; k++) {
+        REAL mean = x[k], sum = 0;
+        for (int i = 1; i < n; i++) mean += x[(long)i * BLOCK + k];
+        mean /= (REAL)n;
+        for (int i = 0; i < n; i++) {
+            REAL d = x[(long)i * BLOCK + k] - mean;
+            sum += d * d;
+        }
+        out[k] = sum / (REAL)n;
+    }
+}
+
 CLONES static void NAME(variance)(const REAL *restrict x, int n, long len, REAL *restrict mean, REAL *restrict out) {
+    switch (n) {
+    case 1: NAME(variance_of)(x, 1, len, out); return;
+    case 2: NAME(variance_of)(x, 2, len, out); return;
+    case 3: NAME(variance_of)(x, 3, len, out); return;
+    case 4: NAME(variance_of)(x, 4, len, out); return;
+    }
     for (long k = 0; k < len; k++) mean[k] = x[k];
     for (int i = 1; i < n; i++)
         for (long k = 0; k < len; k++) mean[k] += x[(long)i * BLOCK + k];
@@ -235,11 +239,29 @@ static void NAME(bin)(const UINT *restrict patterns, long n, int64_t shift, uint
     }
 }
 
+/* Squares of the n values at places whose variance lies above the bracket are summed; the values at places within it are appended,
+ * n at each, in the order of places. */
+CLONES static void NAME(take_energy)(const REAL *restrict x, int n, long len, const REAL *restrict var, UINT lo, UINT width,
+                                     REAL *restrict keep, REAL *restrict values, double *energy) {
+    UINT above = lo + width;
+    for (long k = 0; k < len; k++) keep[k] = NAME(magnitude)(var[k]) < above ? 0 : 1;
+    for (int i = 0; i < n; i++) energy[i] += NAME(energy)(x + (long)i * BLOCK, keep, len);
+    for (long at = 0; at < len; at += 16) { /* few groups hold any */
+        long end = at + 16 < len ? at + 16 : len;
+        UINT any = 0;
+        for (long k = at; k < end; k++) any |= NAME(magnitude)(var[k]) - lo < width;
+        for (long k = at; any && k < end; k++)
+            if (NAME(magnitude)(var[k]) - lo < width)
+                for (int i = 0; i < n; i++) *values++ = x[(long)i * BLOCK + k];
+    }
+}
+
 /* For each query: how many magnitudes lie below lo and above, and the patterns between, relative to lo, as long as there is room for
  * them. Once there is none (held is larger than room): how many lie in each of `bins` bins of 2^shift patterns from lo on, and the
- * smallest and largest of each. A query's input n stands for the variance over all inputs. */
+ * smallest and largest of each. A query's input n stands for the variance over all inputs; with
+ * energy (n sums) the first query is that, and taken has room for n at each collected place. */
 EXPORT CLONES uint64_t NAME(mw_histogram)(const Inputs *in, long count, Query *queries, int n_queries, int bins, uint64_t *outside, uint32_t *counts,
-                            uint64_t *least, uint64_t *most, UINT *collected, int64_t *held, long room) {
+                            uint64_t *least, uint64_t *most, UINT *collected, int64_t *held, long room, double *energy, REAL *taken) {
     REAL *b = malloc((in->n + 3) * BLOCK * sizeof(REAL)), *mean = b + BLOCK, *var = mean + BLOCK, *x = var + BLOCK;
     UINT *picked = malloc((BLOCK + 16) * sizeof(UINT));
     uint64_t bad = 0;
@@ -256,6 +278,8 @@ EXPORT CLONES uint64_t NAME(mw_histogram)(const Inputs *in, long count, Query *q
             const REAL *values = query->input == in->n ? var : x + (long)query->input * BLOCK;
             long m = NAME(pick)(values, len, (UINT)query->lo, (UINT)query->width, picked, outside + 2 * q);
             UINT *kept = collected + q * room;
+            if (energy && q == 0 && held[q] + m <= room)
+                NAME(take_energy)(x, in->n, len, var, (UINT)query->lo, (UINT)query->width, mean, taken + held[q] * in->n, energy);
             if (held[q] + m <= room) memcpy(kept + held[q], picked, (size_t)m * sizeof(UINT));
             else {
                 if (held[q] <= room) NAME(bin)(kept, held[q], query->shift, c, lo, hi);
@@ -319,7 +343,7 @@ static void NAME(select)(REAL *x, long n, uint64_t place, Selection *s) {
         for (long k = 0; k < n;) {
             uint64_t p = place + (uint64_t)k;
             long room = (long)(0x100000000ull - (p & 0xffffffffull)), len = n - k < room ? n - k : room;
-            NAME(keep_chance)(x + k, len, (uint32_t)p, s->key0, s->key1 ^ mix((uint32_t)(p >> 32)), s->below);
+            NAME(keep_chance)(x + k, len, (uint32_t)p, s->key0, s->key1 ^ mix((uint32_t)(p >> 32), 0), s->below);
             k += len;
         }
         break;
@@ -351,13 +375,49 @@ EXPORT CLONES uint64_t NAME(mw_selected_sums)(const Inputs *in, long count, uint
     return bad;
 }
 
-CLONES static void NAME(ballot)(REAL *restrict d, REAL *restrict votes, REAL factor, REAL voice, long n, int first) {
-    if (factor != 1)
-        for (long k = 0; k < n; k++) d[k] *= factor;
-    if (first)
-        for (long k = 0; k < n; k++) votes[k] = voice * d[k];
-    else
-        for (long k = 0; k < n; k++) votes[k] += voice * d[k];
+/* The loops of a vote for a group of n members; inlined with n a constant, so that a place's sums stay in registers. */
+static INLINE void NAME(add_group)(const REAL *restrict x, const int n, long len, const REAL *factors, const REAL *voices, REAL *restrict votes) {
+    REAL factor[GROUP], voice[GROUP];
+    for (int i = 0; i < n; i++) factor[i] = factors[i], voice[i] = voices[i];
+    for (long k = 0; k < len; k++) {
+        REAL sum = votes[k];
+        for (int i = 0; i < n; i++) sum += voice[i] * (factor[i] * x[i * BLOCK + k]);
+        votes[k] = sum;
+    }
+}
+
+static INLINE void NAME(count_group)(const REAL *restrict x, const int n, long len, const REAL *factors, const REAL *voices,
+                                     const REAL *weights, const REAL *restrict elected, REAL *restrict mix, REAL *restrict share) {
+    REAL factor[GROUP], voice[GROUP], weight[GROUP];
+    for (int i = 0; i < n; i++) factor[i] = factors[i], voice[i] = voices[i], weight[i] = weights[i];
+    for (long k = 0; k < len; k++) {
+        REAL sum = mix[k], all = share[k], sign = elected[k];
+        for (int i = 0; i < n; i++) {
+            REAL v = factor[i] * x[i * BLOCK + k], agrees = voice[i] * v * sign > 0;
+            sum += agrees * (weight[i] * v);
+            all += agrees * weight[i];
+        }
+        mix[k] = sum;
+        share[k] = all;
+    }
+}
+
+#define BY_COUNT(n, CALL) \
+    switch (n) {          \
+    case 1: CALL(1); break; \
+    case 2: CALL(2); break; \
+    case 3: CALL(3); break; \
+    default: CALL(GROUP); \
+    }
+
+/* votes = sum over members of voice * (factor * value). */
+CLONES static void NAME(add_votes)(const REAL *restrict x, int n, long len, const REAL *factor, const REAL *voice, REAL *restrict votes) {
+    for (long k = 0; k < len; k++) votes[k] = 0;
+    for (int i = 0; i < n; i += GROUP) {
+#define ADD(count) NAME(add_group)(x + (long)i * BLOCK, count, len, factor + i, voice + i, votes)
+        BY_COUNT(n - i, ADD)
+#undef ADD
+    }
 }
 
 /* Sums of votes become signs. Comparisons as numbers, not branches: the loops then run on whole vectors. */
@@ -368,12 +428,14 @@ CLONES static void NAME(elect)(REAL *restrict votes, REAL zero_sign, long n) {
     }
 }
 
-CLONES static void NAME(count_agreeing)(const REAL *restrict d, const REAL *restrict elected, REAL voice, REAL weight, long n,
-                                        REAL *restrict mix, REAL *restrict share) {
-    for (long k = 0; k < n; k++) {
-        REAL agrees = voice * d[k] * elected[k] > 0;
-        mix[k] += agrees * (weight * d[k]);
-        share[k] += agrees * weight;
+/* Weighted values and weights of the members that agree with the elected sign. */
+CLONES static void NAME(count_agreeing)(const REAL *restrict x, int n, long len, const REAL *factor, const REAL *voice, const REAL *weight,
+                                        const REAL *restrict elected, REAL *restrict mix, REAL *restrict share) {
+    for (long k = 0; k < len; k++) mix[k] = share[k] = 0;
+    for (int i = 0; i < n; i += GROUP) {
+#define COUNT(count) NAME(count_group)(x + (long)i * BLOCK, count, len, factor + i, voice + i, weight + i, elected, mix, share)
+        BY_COUNT(n - i, COUNT)
+#undef COUNT
     }
 }
 
@@ -388,31 +450,32 @@ CLONES static void NAME(divide)(REAL *restrict mix, const REAL *restrict share, 
  * elected sign; divided as `election` says. */
 EXPORT CLONES uint64_t NAME(mw_vote)(const Inputs *in, long count, uint64_t place, Selection *selections, Selection *shared, const Election *e,
                        void *out, int out_dtype) {
-    REAL *b = malloc((in->n + 6) * BLOCK * sizeof(REAL));
+    REAL *b = malloc((in->n + 6) * BLOCK * sizeof(REAL) + 3 * in->n * sizeof(REAL));
     REAL *mean = b + BLOCK, *var = mean + BLOCK, *votes = var + BLOCK, *mix = votes + BLOCK, *share = mix + BLOCK, *x = share + BLOCK;
+    REAL *factor = x + in->n * BLOCK, *voice = factor + in->n, *weight = voice + in->n;
     uint64_t bad = 0;
+    for (int i = 0; i < in->n; i++) {
+        factor[i] = (REAL)selections[i].factor;
+        weight[i] = (REAL)selections[i].weight;
+        voice[i] = e->elect ? (REAL)selections[i].voice : weight[i];
+    }
     for (long at = 0; at < count; at += BLOCK) {
         long len = count - at < BLOCK ? count - at : BLOCK;
         bad |= NAME(load)(in, at, len, b, x);
         if (shared) NAME(variance)(x, in->n, len, mean, var), NAME(select)(var, len, place + (uint64_t)at, shared);
-        for (int i = 0; i < in->n; i++) {
-            REAL *d = x + (long)i * BLOCK;
-            if (shared)
-                for (long k = 0; k < len; k++) d[k] = var[k] != 0 ? d[k] : 0;
-            NAME(select)(d, len, place + (uint64_t)at, &selections[i]);
-            NAME(ballot)(d, votes, (REAL)selections[i].factor, (REAL)(e->elect ? selections[i].voice : selections[i].weight), len, i == 0);
-        }
+        for (int i = 0; i < in->n; i++) NAME(select)(x + (long)i * BLOCK, len, place + (uint64_t)at, &selections[i]);
         REAL *result = votes;
+        NAME(add_votes)(x, in->n, len, factor, voice, votes);
         if (e->elect) {
             result = mix;
-            for (long k = 0; k < len; k++) mix[k] = 0, share[k] = 0;
             NAME(elect)(votes, (REAL)e->zero_sign, len);
-            for (int i = 0; i < in->n; i++)
-                NAME(count_agreeing)(x + (long)i * BLOCK, votes, (REAL)selections[i].voice, (REAL)selections[i].weight, len, mix, share);
+            NAME(count_agreeing)(x, in->n, len, factor, voice, weight, votes, mix, share);
             if (e->divide) NAME(divide)(mix, share, (REAL)e->floor, len);
         } else if (e->divide) {
             for (long k = 0; k < len; k++) votes[k] /= (REAL)e->divisor;
         }
+        if (shared)
+            for (long k = 0; k < len; k++) result[k] = var[k] != 0 ? result[k] : 0;
         NAME(finish)(result, e->add_base ? b : NULL, (REAL)e->scale, len);
         bad |= (uint64_t)NAME(encode)(result, out_dtype, len, (char *)out + at * SIZE[out_dtype]) << 62;
     }
@@ -432,16 +495,19 @@ CLONES static void NAME(rank_keys)(const REAL *restrict x, long n, uint16_t *res
 CLONES static void NAME(draw_row)(const REAL *restrict x, long n, const uint16_t *restrict key, const uint32_t *restrict below, uint64_t place,
                                   uint32_t key0, uint32_t key1, uint8_t *bits, uint64_t from, double *out) {
     uint8_t keep[BLOCK];
+    REAL kept[BLOCK];
     for (long at = 0; at < n; at += BLOCK) {
         long len = n - at < BLOCK ? n - at : BLOCK;
         uint64_t p = place + (uint64_t)at;
         if ((p & 0xffffffffull) + (uint64_t)len <= 0x100000000ull) {
-            uint32_t p0 = (uint32_t)p, high = key1 ^ mix((uint32_t)(p >> 32));
+            uint32_t p0 = (uint32_t)p, high = key1 ^ mix((uint32_t)(p >> 32), 0);
             for (long k = 0; k < len; k++) keep[k] = draw(p0 + (uint32_t)k, key0, high) < below[key[at + k]];
         } else
             for (long k = 0; k < len; k++)
-                keep[k] = draw((uint32_t)(p + (uint64_t)k), key0, key1 ^ mix((uint32_t)((p + (uint64_t)k) >> 32))) < below[key[at + k]];
-        NAME(both_norms)(x + at, keep, len, out);
+                keep[k] = draw((uint32_t)(p + (uint64_t)k), key0, key1 ^ mix((uint32_t)((p + (uint64_t)k) >> 32), 0)) < below[key[at + k]];
+        for (long k = 0; k < len; k++) kept[k] = keep[k] ? x[at + k] : 0;
+        out[0] += NAME(norm1)(x + at, len);
+        out[1] += NAME(norm1)(kept, len);
         pack_bits(keep, len, bits, from + (uint64_t)at);
     }
 }

@@ -47,6 +47,9 @@ class Edge:
     pattern: int = -1
     quota: int = 0
     equal: list[int] = field(default_factory=list)
+    with_energy: bool = False
+    energy: NDArray[np.float64] | None = None
+    """(inputs,) sums of the squares at the places above the edge, for the variance's edge when one pass was enough to tell."""
 
     @property
     def shift(self) -> int:
@@ -72,26 +75,50 @@ def find(bench: Workbench, plan: TensorPlan, edges: list[Edge], counted: bool) -
             query["input"], query["lo"], query["width"], query["shift"] = edge.input, edge.lo, edge.width, edge.shift
         if first:  # a histogram of zeros alone
             queries[-1]["input"], queries[-1]["width"] = open_edges[0].input, 1
-        results = yield [_counting(bench, plan, start, stop, queries) for start, stop in parts]
+        with_energy = open_edges[0].with_energy
+        results = yield [_counting(bench, plan, start, stop, queries, with_energy) for start, stop in parts]
         for i, edge in enumerate(open_edges):
             if first:
                 edge.nonzero = sum(int(r.outside[-1, 1]) for r, _ in results)
             _settle(edge, i, [r for r, _ in results], [kept[i] for _, kept in results], plan)
+            if edge.with_energy:
+                edge.energy, edge.with_energy = _energy(edge, [r for r, _ in results]), False
         first = False
 
 
-def _counting(bench: Workbench, plan: TensorPlan, start: int, stop: int, queries: NDArray[Any]) -> Task:
+def _counting(bench: Workbench, plan: TensorPlan, start: int, stop: int, queries: NDArray[Any], with_energy: bool) -> Task:
     def task(own: Scratch) -> tuple[Histogram, list[NDArray[Any]]]:
-        pattern = np.dtype(np.uint64 if plan.wide else np.uint32)
-        room = (stop - start) // _ROOM + BLOCK
-        collected = own.take("collected", len(queries) * room * pattern.itemsize).view(pattern).reshape(len(queries), room)
+        pattern, real = (np.uint64, np.float64) if plan.wide else (np.uint32, np.float32)
+        room, n = (stop - start) // _ROOM + BLOCK, len(plan.inputs)
+        width = np.dtype(pattern).itemsize
+        collected = own.take("collected", len(queries) * room * width).view(pattern).reshape(len(queries), room)
         into = Histogram.empty(len(queries), collected)
+        if with_energy:
+            into = into._replace(energy=np.zeros(n), values=own.take("values", room * n * width).view(real).reshape(room, n))
         for at, count in bench.chunks(start, stop):
             bench.check(plan, bench.kernels.histogram(bench.read(own, plan, at, count), queries, into))
         kept = [np.sort(c[:h]) if h <= len(c) else c[:0] for c, h in zip(into.collected, into.held, strict=True)]
-        return into._replace(collected=collected[:, :0]), kept
+        held = int(into.held[0])
+        if into.values is None or held > room:
+            return into._replace(collected=collected[:, :0], energy=None, values=None), kept
+        return into._replace(collected=collected[:1, :held].copy(), values=into.values[:held].copy()), kept
 
     return task
+
+
+def _energy(edge: Edge, results: list[Histogram]) -> NDArray[np.float64] | None:
+    """Sums of the squares above the edge of the variance: those above the bracket, and those within it that rank higher."""
+    if edge.pattern < 0:
+        return None
+    sums: Any = 0
+    for span, result in enumerate(results):
+        if result.energy is None or result.values is None:
+            return None
+        patterns, edge_pattern = result.collected[0], edge.pattern - edge.lo
+        above = patterns > edge_pattern
+        above[np.flatnonzero(patterns == edge_pattern)[: edge.in_span(span)[0]]] = True
+        sums = sums + (result.energy + (result.values[above].astype(np.float64) ** 2).sum(0))
+    return np.asarray(sums)
 
 
 def _settle(edge: Edge, i: int, results: list[Histogram], kept: list[NDArray[Any]], plan: TensorPlan) -> None:
@@ -99,7 +126,7 @@ def _settle(edge: Edge, i: int, results: list[Histogram], kept: list[NDArray[Any
     rank = edge.rank(edge.nonzero if edge.nonzero is not None else plan.count)
     above = sum(int(r.outside[i, 1]) for r in results)
     if rank <= 0:
-        edge.pattern, edge.quota, edge.equal = pattern_space(plan), 0, [0] * len(results)
+        edge.pattern, edge.quota, edge.equal, edge.with_energy = pattern_space(plan), 0, [0] * len(results), False
     elif rank <= above:
         edge.lo, edge.width = edge.lo + edge.width, pattern_space(plan) - edge.lo - edge.width
     elif rank > plan.count - sum(int(r.outside[i, 0]) for r in results):
@@ -154,7 +181,7 @@ def _brackets(bench: Workbench, plan: TensorPlan, own: Scratch, edges: list[Edge
     total = plan.count
     starts = range(0, total, BLOCK) if total <= 2 * _STRETCHES * BLOCK else np.linspace(0, total - BLOCK, _STRETCHES).astype(int).tolist()
     chunks = [(at, min(BLOCK, total - at)) for at in starts]
-    values = np.concatenate([differences(bench, plan, bench.read(own, plan, at, count)) for at, count in chunks], axis=1)
+    values = differences(bench, plan, bench.read_pieces(own, plan, chunks))
     size = values.shape[1]
     exact = size == total
     found = []

@@ -97,7 +97,8 @@ def footprint(plan: TensorPlan) -> int:
     if spec.kind == "tensors" and spec.sees == "matrix":
         return plan.count * width * (2 * members + 3)
     if spec.kind == "mixing" and plan.method.per_delta:
-        return members * (plan.count // 8 + 2 * 20 * BINS * len(spans(plan.count)))
+        collected = plan.count // 20 * width * (members + 1) if spec.energy else 0
+        return members * (plan.count // 8 + 2 * 20 * BINS * len(spans(plan.count))) + collected
     return 0
 
 

@@ -74,6 +74,11 @@ class TorchKernels:
             into.outside[q] += np.array([below, len(place) - below - len(inside)], np.uint64)
             room, held = into.collected.shape[1], int(into.held[q])
             if held + len(inside) <= room:
+                if into.energy is not None and into.values is not None and q == 0:
+                    squares = deltas.double() ** 2 * (place >= width)
+                    np.add(into.energy, squares.sum(1).cpu().numpy(), out=into.energy)
+                    within = (place >= 0) & (place < width)
+                    into.values[held : held + len(inside)] = deltas[:, within].T.cpu().numpy()
                 into.collected[q, held : held + len(inside)] = inside.cpu().numpy()
                 into.held[q] += len(inside)
                 continue
@@ -211,16 +216,16 @@ class TorchKernels:
 
     def _draws(self, start: int, count: int, key0: int, key1: int) -> Tensor:
         place = torch.arange(start, start + count, dtype=torch.int64, device=self.device)
-        high = torch.tensor(key1, device=self.device) ^ _mix(place >> 32)
-        return _mix((_mix((place & _U32) ^ key0) + high) & _U32) >> 8
+        high = torch.tensor(key1, device=self.device) ^ _mix(place >> 32, 0)
+        return _mix((place & _U32) ^ key0, high) >> 8
 
 
-def _mix(x: Tensor) -> Tensor:
+def _mix(x: Tensor, key: Tensor | int) -> Tensor:
     """The avalanche of kernels.c, on 32-bit values held in 64 bits."""
     x = x ^ (x >> 16)
     x = _times(x, 0x7FEB352D)
     x = x ^ (x >> 15)
-    x = _times(x, 0x846CA68B)
+    x = _times((x + key) & _U32, 0x846CA68B)
     return x ^ (x >> 16)
 
 

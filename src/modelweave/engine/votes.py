@@ -76,21 +76,24 @@ def vote_job(bench: Workbench, plan: TensorPlan) -> Stages:
     parts = spans(plan.count, row if by_row else 1)
     chosen = _Selections(np.zeros(len(plan.inputs), SELECTION))
     chosen.records["factor"] = chosen.records["voice"] = chosen.records["weight"] = 1.0
+    energy = spec_of(plan.method.combine).energy
     sums: NDArray[np.float64] | None = None
+    squares: NDArray[np.float64] | None = None
     for part in plan.method.per_delta:
         if spec_of(part).kind == "shared_selection":
-            yield from _share(bench, plan, part, chosen)
+            squares = yield from _share(bench, plan, part, chosen, energy)
         else:
             edges, chances = _choose(bench, plan, part, chosen)
             yield from find(bench, plan, edges, counted=False)
             if chances:
                 sums = total((yield [_drawing(bench, plan, chosen, chances, row, i, *p) for i, p in enumerate(parts)]))
-    energy = spec_of(plan.method.combine).energy
-    if energy or (plan.shared.get("rescale") and plan.method.per_delta and sums is None):
+    rescale = bool(plan.shared.get("rescale") and plan.method.per_delta)
+    if (energy and squares is None) or (rescale and sums is None):
         sums = total((yield [_summing(bench, plan, chosen, energy, i, *p) for i, p in enumerate(parts)]))
-    if plan.shared.get("rescale") and sums is not None:
+        squares = sums[:, 2] if energy else None
+    if rescale and sums is not None:
         chosen.records["factor"] = _l1_factors(sums)
-    mix = _mix(plan, sums[:, 2] / max(plan.count, 1) if energy and sums is not None else None)
+    mix = _mix(plan, None if squares is None else squares / max(plan.count, 1))
     if mix.voices:
         chosen.records["voice"] = mix.voices
     chosen.records["weight"] = mix.weights
@@ -143,14 +146,15 @@ def _window(ranks: Ranks, i: int, count: int) -> _Window:
     return _Window(upper, lower)
 
 
-def _share(bench: Workbench, plan: TensorPlan, part: Callable[..., Any], chosen: _Selections) -> Any:
-    """Find the edge of a selection by the variance over the members."""
+def _share(bench: Workbench, plan: TensorPlan, part: Callable[..., Any], chosen: _Selections, energy: bool) -> Any:
+    """Find the edge of a selection by the variance over the members; returns the sums of squares that were found on the way."""
     options = options_of(part, plan.shared)
     if part(1, **options) is None:
-        return
-    edge = Edge(len(plan.inputs), lambda nonzero: part(nonzero, **options).count)
+        return None
+    edge = Edge(len(plan.inputs), lambda nonzero: part(nonzero, **options).count, with_energy=energy)
     chosen.shared = _Window(None, edge)
     yield from find(bench, plan, [edge], counted=True)
+    return edge.energy
 
 
 def _drawing(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from .kernels import BASE_BIT, BLOCK, OUTPUT_BIT, Chunk, Kernels
 
 SPAN = 1024 * BLOCK
 """Elements of the unit of work. Sums are rounded once a span, so this is fixed, whatever the memory and the threads."""
-CHUNK = 256 * BLOCK
+CHUNK = 128 * BLOCK
 """Elements read at once; a divisor of SPAN."""
 KERNEL_OUTPUTS = ("F64", "F32", "F16", "BF16")
 Compute = Callable[[Chunk, Bytes, str], int]
@@ -76,19 +76,25 @@ class Workbench:
         for at in range(start, stop, step):
             yield at, min(step, stop - at)
 
-    def read(self, scratch: Scratch, plan: TensorPlan, start: int, count: int, only: tuple[int, ...] | None = None) -> Chunk:
-        """The same run of elements of the base and of each input (or of those in `only`)."""
-        inputs = plan.inputs if only is None else tuple(plan.inputs[i] for i in only)
-        data = [self._fill(scratch, f"input{i}", ref, start, count) for i, ref in enumerate(inputs)]
-        if plan.base is None:
-            return Chunk(start, count, data, [r.dtype for r in inputs])
-        base = self._fill(scratch, "base", plan.base, start, count)
-        return Chunk(start, count, data, [r.dtype for r in inputs], base, plan.base.dtype)
+    def read(self, scratch: Scratch, plan: TensorPlan, start: int, count: int) -> Chunk:
+        """The same run of elements of the base and of each input."""
+        return self.read_pieces(scratch, plan, [(start, count)])
 
-    def _fill(self, scratch: Scratch, name: str, ref: TensorRef, start: int, count: int) -> Bytes:
-        out = scratch.take(name, count * DTYPES[ref.dtype].itemsize)
-        ref.read_into(start, out)
-        self.moved(len(out))
+    def read_pieces(self, scratch: Scratch, plan: TensorPlan, pieces: Sequence[tuple[int, int]]) -> Chunk:
+        """Several runs of elements, each a (start, count), one after another in one chunk."""
+        data = [self._fill(scratch, f"input{i}", ref, pieces) for i, ref in enumerate(plan.inputs)]
+        base = None if plan.base is None else self._fill(scratch, "base", plan.base, pieces)
+        count = sum(size for _, size in pieces)
+        return Chunk(pieces[0][0], count, data, [r.dtype for r in plan.inputs], base, plan.base.dtype if plan.base else "F32")
+
+    def _fill(self, scratch: Scratch, name: str, ref: TensorRef, pieces: Sequence[tuple[int, int]]) -> Bytes:
+        width = DTYPES[ref.dtype].itemsize
+        out = scratch.take(name, sum(count for _, count in pieces) * width)
+        at = 0
+        for start, count in pieces:
+            ref.read_into(start, out[at : at + count * width])
+            at += count * width
+        self.moved(at)
         return out
 
     def check(self, plan: TensorPlan, flags: int, only: tuple[int, ...] | None = None) -> None:
