@@ -130,6 +130,8 @@ class Method:
     paper: int | None = None
     level: str = "weights"
     note: str = ""
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Other defaults by name, where a paper or a tool differs; what a recipe says itself goes before them."""
     constraint: Callable[[Mapping[str, Any]], str | None] | None = None
     """A check over several parameters of one member at once; returns the complaint or None."""
 

@@ -39,7 +39,8 @@ def test_levels_and_defaults():
     assert one.method is METHODS["ties"]
     assert (one.labels, one.members) == (("a", "b"), (0, 1))
     assert one.per_input == ({"weight": 1.0, "density": 0.5}, {"weight": 0.25, "density": 0.8})
-    assert one.shared == {"normalize": False, "rescale": False, "scale": 1.0, "int8_mask": False}
+    plain = {"normalize": False, "rescale": False, "scale": 1.0, "int8_mask": False}
+    assert one.shared == plain | {"scope": "tensor", "trim": "exact", "votes": "weighted", "zero_sign": "plus", "divisor": "weights"}
     assert (one.layer, one.layers) == (1, 4)
     assert plan.checkpoints[0].label == "base" and plan.donor.label == "base"
 
@@ -135,7 +136,7 @@ parameters: {weight: 1}
         (TIES.replace("ties", "della").replace("0.5", "0.9"), r"models\[0\] \('a'\): della: density - epsilon"),
         (TIES + "parameters: {scale: 1, lambda: 2}", "scale and lambda are the same parameter"),
         (TIES.replace("ties", "tise"), "merge_method: unknown method 'tise'; did you mean 'ties'"),
-        (TIES + "preset: best", "unknown preset 'best', ties has none"),
+        (TIES + "preset: best", "unknown preset 'best', ties has mergekit, paper"),
         (TIES + "chat_template: chatlm", "unknown chat_template 'chatlm'; did you mean 'chatml'"),
         (LINEAR + "missing: base", "missing: 'base' needs a base; add base_model"),
         (LINEAR.replace("b}", "a}"), r"models\[1\]: 'a' is listed twice"),

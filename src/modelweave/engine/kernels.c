@@ -56,7 +56,7 @@ typedef struct {
     uint32_t key0, key1, below, unused;
     const uint8_t *bits;
     uint64_t bits_from;
-    double factor, voice, weight;
+    double factor, voice, weight, share;
 } Selection;
 
 typedef struct {

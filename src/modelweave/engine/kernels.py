@@ -62,13 +62,15 @@ SELECTION = np.dtype(
         ("factor", "f8"),
         ("voice", "f8"),
         ("weight", "f8"),
+        ("share", "f8"),
     ]
 )
 """One record a member: which of its entries stay.
 
 KEEP_WINDOW: bit patterns of magnitudes in [lo, hi); where a quota is left, the first lo_quota entries equal to lo_value stay too
 and the first hi_quota equal to hi_value go. KEEP_CHANCE: a draw from (place, key0, key1) under `below` / 2^24. KEEP_BITS: bit
-`place - bits_from` of the bytes at address `bits`. Then entries are multiplied by factor; voice weighs the vote, weight the mix.
+`place - bits_from` of the bytes at address `bits`. Then entries are multiplied by factor; voice weighs the vote, weight the mix and
+share the divisor.
 """
 
 QUERY = np.dtype([("input", "i8"), ("lo", "u8"), ("width", "u8"), ("shift", "i8")])
@@ -140,6 +142,9 @@ class Kernels(Protocol):
     def vote(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Bytes, dtype: str) -> int:
         """out = [base +] scale * mix of the selected differences."""
 
+    def balance(self, chunk: Chunk, selections: NDArray[Any], out: Floats) -> int:
+        """Add to out (1,) how many places elect plus less how many elect minus."""
+
     def rank_chance(
         self, chunk: Chunk, member: int, row: int, keys: tuple[int, int], low: float, high: float, bits: Bytes, bits_from: int, out: Floats
     ) -> int:
@@ -181,7 +186,7 @@ class CompiledKernels:
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path))
         library.mw_prepare()
-        names = ("gram", "sum", "histogram", "selected_sums", "vote", "rank_chance")
+        names = ("gram", "sum", "histogram", "selected_sums", "vote", "balance", "rank_chance")
         self._functions: dict[str, tuple[Any, Any]] = {}
         for name in names:
             narrow, wide = getattr(library, f"mw_{name}_f"), getattr(library, f"mw_{name}_d")
@@ -262,6 +267,9 @@ class CompiledKernels:
             _at(out),
             ctypes.c_int(CODES[dtype]),
         )
+
+    def balance(self, chunk: Chunk, selections: NDArray[Any], out: Floats) -> int:
+        return self._call("balance", chunk, ctypes.c_long(chunk.count), ctypes.c_uint64(chunk.start), _at(selections), _at(out))
 
     def rank_chance(
         self, chunk: Chunk, member: int, row: int, keys: tuple[int, int], low: float, high: float, bits: Bytes, bits_from: int, out: Floats

@@ -387,15 +387,15 @@ static INLINE void NAME(add_group)(const REAL *restrict x, const int n, long len
 }
 
 static INLINE void NAME(count_group)(const REAL *restrict x, const int n, long len, const REAL *factors, const REAL *voices,
-                                     const REAL *weights, const REAL *restrict elected, REAL *restrict mix, REAL *restrict share) {
-    REAL factor[GROUP], voice[GROUP], weight[GROUP];
-    for (int i = 0; i < n; i++) factor[i] = factors[i], voice[i] = voices[i], weight[i] = weights[i];
+                                     const REAL *weights, const REAL *shares, const REAL *restrict elected, REAL *restrict mix, REAL *restrict share) {
+    REAL factor[GROUP], voice[GROUP], weight[GROUP], portion[GROUP];
+    for (int i = 0; i < n; i++) factor[i] = factors[i], voice[i] = voices[i], weight[i] = weights[i], portion[i] = shares[i];
     for (long k = 0; k < len; k++) {
         REAL sum = mix[k], all = share[k], sign = elected[k];
         for (int i = 0; i < n; i++) {
             REAL v = factor[i] * x[i * BLOCK + k], agrees = voice[i] * v * sign > 0;
             sum += agrees * (weight[i] * v);
-            all += agrees * weight[i];
+            all += agrees * portion[i];
         }
         mix[k] = sum;
         share[k] = all;
@@ -428,12 +428,12 @@ CLONES static void NAME(elect)(REAL *restrict votes, REAL zero_sign, long n) {
     }
 }
 
-/* Weighted values and weights of the members that agree with the elected sign. */
+/* Weighted values and shares of the members that agree with the elected sign. */
 CLONES static void NAME(count_agreeing)(const REAL *restrict x, int n, long len, const REAL *factor, const REAL *voice, const REAL *weight,
-                                        const REAL *restrict elected, REAL *restrict mix, REAL *restrict share) {
+                                        const REAL *portion, const REAL *restrict elected, REAL *restrict mix, REAL *restrict share) {
     for (long k = 0; k < len; k++) mix[k] = share[k] = 0;
     for (int i = 0; i < n; i += GROUP) {
-#define COUNT(count) NAME(count_group)(x + (long)i * BLOCK, count, len, factor + i, voice + i, weight + i, elected, mix, share)
+#define COUNT(count) NAME(count_group)(x + (long)i * BLOCK, count, len, factor + i, voice + i, weight + i, portion + i, elected, mix, share)
         BY_COUNT(n - i, COUNT)
 #undef COUNT
     }
@@ -450,13 +450,14 @@ CLONES static void NAME(divide)(REAL *restrict mix, const REAL *restrict share, 
  * elected sign; divided as `election` says. */
 EXPORT CLONES uint64_t NAME(mw_vote)(const Inputs *in, long count, uint64_t place, Selection *selections, Selection *shared, const Election *e,
                        void *out, int out_dtype) {
-    REAL *b = malloc((in->n + 6) * BLOCK * sizeof(REAL) + 3 * in->n * sizeof(REAL));
+    REAL *b = malloc((in->n + 6) * BLOCK * sizeof(REAL) + 4 * in->n * sizeof(REAL));
     REAL *mean = b + BLOCK, *var = mean + BLOCK, *votes = var + BLOCK, *mix = votes + BLOCK, *share = mix + BLOCK, *x = share + BLOCK;
-    REAL *factor = x + in->n * BLOCK, *voice = factor + in->n, *weight = voice + in->n;
+    REAL *factor = x + in->n * BLOCK, *voice = factor + in->n, *weight = voice + in->n, *portion = weight + in->n;
     uint64_t bad = 0;
     for (int i = 0; i < in->n; i++) {
         factor[i] = (REAL)selections[i].factor;
         weight[i] = (REAL)selections[i].weight;
+        portion[i] = (REAL)selections[i].share;
         voice[i] = e->elect ? (REAL)selections[i].voice : weight[i];
     }
     for (long at = 0; at < count; at += BLOCK) {
@@ -469,7 +470,7 @@ EXPORT CLONES uint64_t NAME(mw_vote)(const Inputs *in, long count, uint64_t plac
         if (e->elect) {
             result = mix;
             NAME(elect)(votes, (REAL)e->zero_sign, len);
-            NAME(count_agreeing)(x, in->n, len, factor, voice, weight, votes, mix, share);
+            NAME(count_agreeing)(x, in->n, len, factor, voice, weight, portion, votes, mix, share);
             if (e->divide) NAME(divide)(mix, share, (REAL)e->floor, len);
         } else if (e->divide) {
             for (long k = 0; k < len; k++) votes[k] /= (REAL)e->divisor;
@@ -478,6 +479,24 @@ EXPORT CLONES uint64_t NAME(mw_vote)(const Inputs *in, long count, uint64_t plac
             for (long k = 0; k < len; k++) result[k] = var[k] != 0 ? result[k] : 0;
         NAME(finish)(result, e->add_base ? b : NULL, (REAL)e->scale, len);
         bad |= (uint64_t)NAME(encode)(result, out_dtype, len, (char *)out + at * SIZE[out_dtype]) << 62;
+    }
+    free(b);
+    return bad;
+}
+
+/* Adds how many places elect plus less how many elect minus. */
+EXPORT CLONES uint64_t NAME(mw_balance)(const Inputs *in, long count, uint64_t place, Selection *selections, double *out) {
+    REAL *b = malloc((in->n + 2) * BLOCK * sizeof(REAL) + 2 * in->n * sizeof(REAL));
+    REAL *votes = b + BLOCK, *x = votes + BLOCK, *factor = x + in->n * BLOCK, *voice = factor + in->n;
+    uint64_t bad = 0;
+    for (int i = 0; i < in->n; i++) factor[i] = (REAL)selections[i].factor, voice[i] = (REAL)selections[i].voice;
+    for (long at = 0; at < count; at += BLOCK) {
+        long len = count - at < BLOCK ? count - at : BLOCK, balance = 0;
+        bad |= NAME(load)(in, at, len, b, x);
+        for (int i = 0; i < in->n; i++) NAME(select)(x + (long)i * BLOCK, len, place + (uint64_t)at, &selections[i]);
+        NAME(add_votes)(x, in->n, len, factor, voice, votes);
+        for (long k = 0; k < len; k++) balance += (votes[k] > 0) - (votes[k] < 0);
+        *out += (double)balance;
     }
     free(b);
     return bad;

@@ -51,6 +51,7 @@ def merge(
     out: str | os.PathLike[str] | None = None,
     dtype: str | None = None,
     missing: str = "error",
+    preset: str | None = None,
     seed: int = 0,
     device: str = "cpu",
     threads: int | None = None,
@@ -61,7 +62,8 @@ def merge(
     """Merge several models into one.
 
     models: paths, hub ids, modules or state dicts, in a list or by name. base: their common ancestor, for methods that need one.
-    parameters: the method's; those of a member are one value for all or a list with one each. dtype: of the result, by default as
+    parameters: the method's; those of a member are one value for all or a list with one each. preset: other defaults, as a paper or a
+    tool has them. dtype: of the result, by default as
     stored. out: a folder to write; the state dict is returned without it, and an empty dict with it. The rest as on the command line.
     Raises ModelweaveError with one sentence for anything that does not fit.
 
@@ -70,7 +72,7 @@ def merge(
     >>> merge([{"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 6.0])}], method="linear", weight=[3, 1])
     {'w': tensor([1.5000, 3.0000])}
     """
-    plan = _plan(models, method, base, dtype, missing, seed, parameters)
+    plan = _plan(models, method, base, dtype, missing, preset, seed, parameters)
     options: dict[str, Any] = {
         "threads": threads,
         "memory": _size(memory),
@@ -90,6 +92,7 @@ def prepare(
     method: str,
     base: Model,
     missing: str = "error",
+    preset: str | None = None,
     seed: int = 0,
     device: str = "cpu",
     threads: int | None = None,
@@ -111,7 +114,7 @@ def prepare(
         raise ParameterError(f"prepare: {method} has no direction from a base; call merge, or use task_arithmetic")
     if "scale" in parameters or "lambda" in parameters:
         raise ParameterError("prepare: scale is what .at(scale) is for; leave it out here")
-    plan = _plan(models, method, base, None, missing, seed, parameters)
+    plan = _plan(models, method, base, None, missing, preset, seed, parameters)
     start = {name: _tensor(ref.read(), ref.shape, ref.dtype) for name, ref in plan.checkpoints[0].items()}
     moved = tuple(_wide(t) for t in plan.tensors if t.method is not None and t.base is not None)
     options: dict[str, Any] = {
@@ -133,7 +136,9 @@ def _wide(tensor: Any) -> Any:
     return replace(tensor, dtype="F64" if tensor.wide else "F32")
 
 
-def _plan(models: Any, method: str, base: Any, dtype: str | None, missing: str, seed: int, parameters: Mapping[str, Any]) -> Plan:
+def _plan(
+    models: Any, method: str, base: Any, dtype: str | None, missing: str, preset: str | None, seed: int, parameters: Mapping[str, Any]
+) -> Plan:
     row = row_of(method)
     named = models.items() if isinstance(models, Mapping) and not _is_state_dict(models) else enumerate(models)
     members = [open_checkpoint(model, label=key if isinstance(key, str) else None) for key, model in named]
@@ -142,7 +147,9 @@ def _plan(models: Any, method: str, base: Any, dtype: str | None, missing: str, 
     members = [_labelled(m, f"models[{i}]") for i, m in enumerate(members)]
     ancestor = None if base is None else _labelled(open_checkpoint(base), "base")
     shared, each = _split(row, parameters, [m.label for m in members])
-    return plan_members(members, method=method, base=ancestor, parameters=shared, per_model=each, dtype=dtype, missing=missing, seed=seed)
+    return plan_members(
+        members, method=method, base=ancestor, parameters=shared, per_model=each, dtype=dtype, missing=missing, preset=preset, seed=seed
+    )
 
 
 def _is_state_dict(models: Mapping[str, Any]) -> bool:

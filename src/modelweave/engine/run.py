@@ -15,6 +15,7 @@ from ..weights.part import spec_of
 from .coefficients import coefficient_job
 from .copies import copy_job
 from .general import general_job
+from .joined import JoinedSink, join
 from .kernels import BINS, BLOCK, CompiledKernels, Kernels, library_path
 from .scheduler import Job, Stages, run_jobs
 from .votes import vote_job
@@ -55,8 +56,11 @@ def run(
     Results do not depend on threads, memory or chunks. Raises the first error of any worker.
     """
     threads = threads or os.cpu_count() or 1
-    left = [plan for plan in tensors if not sink.is_done(plan.name)]
-    bench = Workbench(kernels(device), sink, seed, allow_nonfinite, _chunk(left, threads, memory), device, add_base, _meter(left, progress))
+    joined = JoinedSink(sink, kernels(device))
+    left = join(tensors, joined)
+    bench = Workbench(
+        joined.kernels, joined, seed, allow_nonfinite, _chunk(left, threads, memory), device, add_base, _meter(left, progress)
+    )
     with _one_torch_thread(left, device):
         run_jobs(_jobs(bench, left), threads, memory, Scratch)
     return [_report(bench, plan) for plan in tensors]
@@ -98,7 +102,8 @@ def footprint(plan: TensorPlan) -> int:
         return plan.count * width * (2 * members + 3)
     if spec.kind == "mixing" and plan.method.per_delta:
         collected = plan.count // 20 * width * (members + 1) if spec.energy else 0
-        return members * (plan.count // 8 + 2 * 20 * BINS * len(spans(plan.count))) + collected
+        drawn = int(plan.shared.get("seeds", 1)) * members * (plan.count // 8)
+        return drawn + members * 2 * 20 * BINS * len(spans(plan.count)) + collected
     return 0
 
 

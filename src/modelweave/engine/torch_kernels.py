@@ -108,7 +108,7 @@ class TorchKernels:
         base, deltas, flags = self._load(chunk)
         chosen = self._select_all(deltas, selections, shared, chunk.start)
         chosen = chosen * deltas.new_tensor(selections["factor"]).reshape(-1, 1)
-        weights = deltas.new_tensor(selections["weight"])
+        weights, shares = deltas.new_tensor(selections["weight"]), deltas.new_tensor(selections["share"])
         voices = deltas.new_tensor(selections["voice"]) if mixing.elect else weights
         votes = voices[0] * chosen[0]
         for i in range(1, len(chosen)):
@@ -121,10 +121,19 @@ class TorchKernels:
         for i, values in enumerate(chosen):
             agrees = (voices[i] * values * elected > 0).to(deltas.dtype)
             mix = mix + agrees * (weights[i] * values)
-            share = share + agrees * weights[i]
+            share = share + agrees * shares[i]
         if mixing.divide:
             mix = mix / torch.where(share == 0, 1.0, share.clamp(min=mixing.floor)).to(deltas.dtype)
         return flags | self._finish(mix, base if mixing.add_base else None, mixing.scale, out, dtype)
+
+    def balance(self, chunk: Chunk, selections: NDArray[Any], out: Floats) -> int:
+        _, deltas, flags = self._load(chunk)
+        chosen = self._select_all(deltas, selections, None, chunk.start) * deltas.new_tensor(selections["factor"]).reshape(-1, 1)
+        votes = torch.zeros_like(chosen[0])
+        for values, voice in zip(chosen, deltas.new_tensor(selections["voice"]), strict=True):
+            votes = votes + voice * values
+        out += float(votes.sign().double().sum())
+        return flags
 
     def rank_chance(
         self, chunk: Chunk, member: int, row: int, keys: tuple[int, int], low: float, high: float, bits: Bytes, bits_from: int, out: Floats

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,21 @@ from numpy.typing import NDArray
 from ..checkpoints.tensors import Bytes
 from ..recipes.plan import TensorPlan
 from ..weights.part import Chance, Mix, Ranks, spec_of
-from .kernels import KEEP_BITS, KEEP_CHANCE, KEEP_WINDOW, SELECTION, Chunk, Mixing
-from .order_statistics import Edge, find, pattern_space
+from .kernels import KEEP_BITS, KEEP_CHANCE, KEEP_WINDOW, OUTPUT_BIT, SELECTION, Chunk, Mixing
+from .order_statistics import Edge, differences, find, pattern_space
 from .scheduler import Stages, Task
-from .workbench import Scratch, Workbench, options_of, row_length, spans, total
+from .workbench import Scratch, Workbench, last_axis, options_of, row_length, spans, total
 
 Records = NDArray[Any]
 
 
 @dataclass
 class _Window:
-    """Ranks of one input between two edges; an edge that is None is open."""
+    """Ranks of one input between two edges; an edge that is None is open. with_equals: all that equal the lower one are in."""
 
     upper: Edge | None
     lower: Edge | None
+    with_equals: bool = False
 
     def record(self, record: Any, span: int, space: int) -> None:
         """Write the bounds for one span: whole patterns, and quotas where the span's equal entries are split."""
@@ -33,8 +34,9 @@ class _Window:
         if self.lower is not None:
             kept, equal = self.lower.in_span(span)
             pattern = self.lower.pattern
-            record["lo"] = pattern if kept == equal else pattern + 1
-            if 0 < kept < equal:
+            whole = kept == equal or self.with_equals
+            record["lo"] = pattern if whole else pattern + 1
+            if kept and not whole:
                 record["lo_value"], record["lo_quota"] = pattern, kept
         if self.upper is not None:
             dropped, equal = self.upper.in_span(span)
@@ -69,11 +71,19 @@ class _Selections:
 
 
 def vote_job(bench: Workbench, plan: TensorPlan) -> Stages:
-    """Statistics of the selections, then one pass that mixes and writes."""
+    """Statistics of the selections, then one pass that mixes and writes; with several seeds the mean of their results."""
+    drawn = []
+    for seed in range(int(plan.shared.get("seeds", 1))):
+        drawn.append((yield from _prepared(bench, plan, seed)))
+    step = max((_row(plan, part) for part in plan.method.per_delta), default=1) if plan.method else 1
+    yield [_mixing(bench, plan, drawn, i, *p) for i, p in enumerate(spans(plan.count, step))]
+
+
+def _prepared(bench: Workbench, plan: TensorPlan, seed: int) -> Generator[list[Task], list[Any], tuple[_Selections, Mixing]]:
+    """Stages that find out which entries stay and how they are mixed, for one of the seeds."""
     assert plan.method is not None
-    row = row_length(plan.shape)
-    by_row = any(_needs_rows(plan, part) for part in plan.method.per_delta)
-    parts = spans(plan.count, row if by_row else 1)
+    step = max((_row(plan, part) for part in plan.method.per_delta), default=1)
+    parts = spans(plan.count, step)
     chosen = _Selections(np.zeros(len(plan.inputs), SELECTION))
     chosen.records["factor"] = chosen.records["voice"] = chosen.records["weight"] = 1.0
     energy = spec_of(plan.method.combine).energy
@@ -83,10 +93,10 @@ def vote_job(bench: Workbench, plan: TensorPlan) -> Stages:
         if spec_of(part).kind == "shared_selection":
             squares = yield from _share(bench, plan, part, chosen, energy)
         else:
-            edges, chances = _choose(bench, plan, part, chosen)
+            edges, by_row = _choose(bench, plan, part, chosen, seed)
             yield from find(bench, plan, edges, counted=False)
-            if chances:
-                sums = total((yield [_drawing(bench, plan, chosen, chances, row, i, *p) for i, p in enumerate(parts)]))
+            if by_row:
+                sums = total((yield [_marking(bench, plan, chosen, by_row, step, i, *p) for i, p in enumerate(parts)]))
     rescale = bool(plan.shared.get("rescale") and plan.method.per_delta)
     if (energy and squares is None) or (rescale and sums is None):
         sums = total((yield [_summing(bench, plan, chosen, energy, i, *p) for i, p in enumerate(parts)]))
@@ -94,11 +104,15 @@ def vote_job(bench: Workbench, plan: TensorPlan) -> Stages:
     if rescale and sums is not None:
         chosen.records["factor"] = _l1_factors(sums)
     mix = _mix(plan, None if squares is None else squares / max(plan.count, 1))
+    chosen.records["weight"], chosen.records["share"] = mix.weights, mix.shares or mix.weights
     if mix.voices:
         chosen.records["voice"] = mix.voices
-    chosen.records["weight"] = mix.weights
-    mixing = Mixing(mix.elect, mix.divide, mix.zero_sign, mix.floor, mix.divisor, float(plan.shared.get("scale", 1.0)), bench.add_base)
-    yield [_mixing(bench, plan, chosen, mixing, i, *p) for i, p in enumerate(parts)]
+    zero_sign = mix.zero_sign
+    if zero_sign is None:
+        balance = total((yield [_balancing(bench, plan, chosen, i, *p) for i, p in enumerate(parts)]))
+        zero_sign = 1.0 if balance[0] > 0 else -1.0  # where neither sign prevails the authors' code takes minus
+    mixing = Mixing(mix.elect, mix.divide, zero_sign, mix.floor, mix.divisor, float(plan.shared.get("scale", 1.0)), bench.add_base)
+    return chosen, mixing
 
 
 def _mix(plan: TensorPlan, energy: NDArray[np.float64] | None) -> Mix:
@@ -108,33 +122,44 @@ def _mix(plan: TensorPlan, energy: NDArray[np.float64] | None) -> Mix:
     return result
 
 
-def _needs_rows(plan: TensorPlan, part: Callable[..., Any]) -> bool:
-    return any(isinstance(s, Chance) and s.low != s.high for s in _answers(plan, part))
+def _row(plan: TensorPlan, part: Callable[..., Any]) -> int:
+    """How many elements must be seen together for a part's selection: a row where it ranks within rows."""
+    answers = _answers(plan, part)
+    if any(isinstance(answer, Ranks) and answer.by_row for answer in answers):
+        return last_axis(plan.shape)
+    return row_length(plan.shape) if any(isinstance(answer, Chance) and answer.low != answer.high for answer in answers) else 1
 
 
 def _answers(plan: TensorPlan, part: Callable[..., Any]) -> list[Ranks | Chance]:
-    if spec_of(part).kind == "shared_selection":
+    spec = spec_of(part)
+    if spec.kind == "shared_selection":
         return []
-    return [part(plan.count, **options_of(part, {**plan.shared, **member})) for member in plan.per_input]
+    row = (last_axis(plan.shape),) if spec.row else ()
+    return [part(plan.count, *row, **options_of(part, {**plan.shared, **member})) for member in plan.per_input]
 
 
-def _choose(bench: Workbench, plan: TensorPlan, part: Callable[..., Any], chosen: _Selections) -> tuple[list[Edge], dict[int, Chance]]:
-    """Translate each member's selection: edges to find, chances that hang on ranks, or settled records."""
+def _choose(
+    bench: Workbench, plan: TensorPlan, part: Callable[..., Any], chosen: _Selections, seed: int
+) -> tuple[list[Edge], dict[int, Ranks | Chance]]:
+    """Translate each member's selection: edges to find, answers that hang on ranks in a row, or settled records."""
     edges: list[Edge] = []
-    chances: dict[int, Chance] = {}
+    by_row: dict[int, Ranks | Chance] = {}
     for i, answer in enumerate(_answers(plan, part)):
         record, member = chosen.records[i], plan.members[i] if plan.members else i
-        if isinstance(answer, Ranks):
+        if isinstance(answer, Ranks) and answer.by_row:
+            record["kind"] = KEEP_BITS
+            by_row[i] = answer
+        elif isinstance(answer, Ranks):
             chosen.windows[i] = _window(answer, i, plan.count)
             edges += [e for e in (chosen.windows[i].upper, chosen.windows[i].lower) if e is not None]
         elif answer.low < 1:
-            record["key0"], record["key1"] = bench.keys(plan.name, member)
+            record["key0"], record["key1"] = bench.keys(plan.name, member, seed)
             if answer.low == answer.high:
                 record["kind"], record["below"] = KEEP_CHANCE, round(answer.low * (1 << 24))
             else:
                 record["kind"] = KEEP_BITS
-                chances[i] = answer
-    return edges, chances
+                by_row[i] = answer
+    return edges, by_row
 
 
 def _window(ranks: Ranks, i: int, count: int) -> _Window:
@@ -143,7 +168,7 @@ def _window(ranks: Ranks, i: int, count: int) -> _Window:
     lower = Edge(i, lambda _: last) if last < count or ranks.count == 0 else None
     if ranks.count == 0:  # nothing stays: an edge above everything
         return _Window(None, Edge(i, lambda _: 0))
-    return _Window(upper, lower)
+    return _Window(upper, lower, ranks.with_equals)
 
 
 def _share(bench: Workbench, plan: TensorPlan, part: Callable[..., Any], chosen: _Selections, energy: bool) -> Any:
@@ -157,23 +182,46 @@ def _share(bench: Workbench, plan: TensorPlan, part: Callable[..., Any], chosen:
     return edge.energy
 
 
-def _drawing(
-    bench: Workbench, plan: TensorPlan, chosen: _Selections, chances: dict[int, Chance], row: int, span: int, start: int, stop: int
+def _marking(
+    bench: Workbench,
+    plan: TensorPlan,
+    chosen: _Selections,
+    by_row: Mapping[int, Ranks | Chance],
+    row: int,
+    span: int,
+    start: int,
+    stop: int,
 ) -> Task:
-    for i in chances:
+    """Set a bit for each entry that stays by its rank in its row, and add up the magnitudes of all and of those."""
+    for i in by_row:
         chosen.bits.setdefault(i, []).append(np.zeros((stop - start + 7) // 8, np.uint8))
 
     def task(own: Scratch) -> NDArray[np.float64]:
         out = np.zeros((len(plan.inputs), 3))
         for at, count in bench.chunks(start, stop, row):
             chunk = bench.read(own, plan, at, count)
-            for i, chance in chances.items():
-                keys = int(chosen.records[i]["key0"]), int(chosen.records[i]["key1"])
+            for i, answer in by_row.items():
                 bits = chosen.bits[i][span]
-                bench.check(plan, bench.kernels.rank_chance(chunk, i, row, keys, chance.low, chance.high, bits, start, out[i]), only=(i,))
+                if isinstance(answer, Ranks):
+                    values = np.abs(differences(bench, plan, chunk)[i].reshape(-1, row))
+                    _mark_ranks(values, answer, bits, at - start, out[i])
+                    continue
+                keys = int(chosen.records[i]["key0"]), int(chosen.records[i]["key1"])
+                bench.check(plan, bench.kernels.rank_chance(chunk, i, row, keys, answer.low, answer.high, bits, start, out[i]), only=(i,))
         return out
 
     return task
+
+
+def _mark_ranks(magnitudes: NDArray[Any], ranks: Ranks, bits: NDArray[np.uint8], at: int, out: NDArray[np.float64]) -> None:
+    """magnitudes: (rows, row), whose bits begin at number `at`."""
+    order = np.argsort(-magnitudes, axis=1, kind="stable")[:, ranks.first : ranks.first + ranks.count]
+    keep = np.zeros(magnitudes.shape, bool)
+    np.put_along_axis(keep, order, True, axis=1)
+    held = np.unpackbits(bits, bitorder="little")
+    held[at : at + keep.size] = keep.reshape(-1)
+    bits[:] = np.packbits(held, bitorder="little")
+    out[:2] += magnitudes.sum(dtype=np.float64), magnitudes.sum(dtype=np.float64, where=keep)
 
 
 def _summing(bench: Workbench, plan: TensorPlan, chosen: _Selections, squares: bool, span: int, start: int, stop: int) -> Task:
@@ -187,16 +235,42 @@ def _summing(bench: Workbench, plan: TensorPlan, chosen: _Selections, squares: b
     return task
 
 
-def _mixing(bench: Workbench, plan: TensorPlan, chosen: _Selections, mixing: Mixing, span: int, start: int, stop: int) -> Task:
+def _balancing(bench: Workbench, plan: TensorPlan, chosen: _Selections, span: int, start: int, stop: int) -> Task:
+    def task(own: Scratch) -> NDArray[np.float64]:
+        out = np.zeros(1)
+        records, _ = chosen.for_span(span, start, pattern_space(plan))
+        for at, count in bench.chunks(start, stop):
+            bench.check(plan, bench.kernels.balance(bench.read(own, plan, at, count), records, out))
+        return out
+
+    return task
+
+
+def _mixing(bench: Workbench, plan: TensorPlan, drawn: list[tuple[_Selections, Mixing]], span: int, start: int, stop: int) -> Task:
     def task(own: Scratch) -> None:
-        records, shared = chosen.for_span(span, start, pattern_space(plan))
+        settled = [(*chosen.for_span(span, start, pattern_space(plan)), mixing) for chosen, mixing in drawn]
 
         def compute(chunk: Chunk, out: Bytes, dtype: str) -> int:
-            return bench.kernels.vote(chunk, records, shared, mixing, out, dtype)
+            if len(settled) == 1:
+                return bench.kernels.vote(chunk, *settled[0], out, dtype)
+            return _mean_of_votes(bench, own, chunk, settled, out, dtype)
 
         bench.transform(own, plan, start, stop, compute)
 
     return task
+
+
+def _mean_of_votes(bench: Workbench, own: Scratch, chunk: Chunk, settled: Sequence[Any], out: Bytes, dtype: str) -> int:
+    kind, width = ("F64", 8) if chunk.wide else ("F32", 4)
+    flags, results = 0, []
+    for i, (records, shared, mixing) in enumerate(settled):
+        results.append(own.take(f"draw{i}", chunk.count * width))
+        flags |= bench.kernels.vote(chunk, records, shared, replace(mixing, add_base=False), results[-1], kind)
+    factors, kinds = [1 / len(results)] * len(results), [kind] * len(results)
+    if chunk.base is not None and bench.add_base:
+        results, factors, kinds = [chunk.base, *results], [1.0, *factors], [chunk.base_dtype, *kinds]
+    summed = Chunk(chunk.start, chunk.count, results, kinds)
+    return flags | (bench.kernels.sum(summed, np.array(factors), out, dtype) & OUTPUT_BIT)
 
 
 def _l1_factors(sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -65,9 +65,10 @@ class Workbench:
             if text not in known:
                 known.append(text)
 
-    def keys(self, tensor: str, member: int) -> tuple[int, int]:
-        """The random stream of one member's tensor."""
-        digest = hashlib.blake2b(f"{self.seed}\0{member}\0{tensor}".encode(), digest_size=8).digest()
+    def keys(self, tensor: str, member: int, repeat: int = 0) -> tuple[int, int]:
+        """The random stream of one member's tensor; repeat: the how manieth of several."""
+        words = f"{self.seed}\0{member}\0{tensor}" + (f"\0{repeat}" if repeat else "")
+        digest = hashlib.blake2b(words.encode(), digest_size=8).digest()
         return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
 
     def chunks(self, start: int, stop: int, row: int = 1) -> Iterator[tuple[int, int]]:
@@ -138,6 +139,11 @@ def row_length(shape: tuple[int, ...]) -> int:
     """Elements of a row: all but the first axis of a matrix or more, the whole of a vector."""
     size = int(np.prod(shape[1:], dtype=np.int64)) if len(shape) > 1 else int(np.prod(shape, dtype=np.int64))
     return max(size, 1)
+
+
+def last_axis(shape: tuple[int, ...]) -> int:
+    """Elements along the last axis."""
+    return max(shape[-1], 1) if shape else 1
 
 
 def total(results: list[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from .chat_template import chat_template_text, with_chat_template
 from .document import Document, Module
 from .inherit import config_warnings, inherited_files, joint_licence, result_config
 from .outputs import Output, Territory, outputs_of, territories_of
-from .parameters import check_levels, filters_used
+from .parameters import check_levels, check_preset, filters_used
 from .parts import Surroundings
 from .plan import Plan, TensorPlan
 from .regions import Region, Rule, regions_of, rules_of
@@ -66,8 +66,7 @@ def _checked(document: Document, methods: Mapping[str, Method]) -> tuple[tuple[R
     """What can be said without opening an input."""
     rules = rules_of(document, methods)
     regions = regions_of(document, rules[-1].method)
-    if document.preset is not None:
-        raise RecipeError(f"preset: unknown preset '{document.preset}', {document.merge_method} has none; give parameters")
+    check_preset(document, rules[-1].method)
     for key in ("missing", "shapes"):
         if getattr(document, key) == "base" and document.base_model is None:
             raise RecipeError(f"{key}: 'base' needs a base; add base_model")

@@ -202,7 +202,7 @@ class Document(_Strict):
     missing: Literal["error", "base", "intersection", "union"] = "error"
     shapes: Literal["error", "base"] = "error"
     seed: int | None = Field(None, ge=0)
-    preset: str | None = None
+    preset: str | None = Field(None, description="the method's defaults in a paper or another tool")
     _needs: tuple[str, ...] = PrivateAttr(default=())
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ..errors import ParameterError, unknown
+from ..errors import ParameterError, RecipeError, unknown
 from ..method import Method, Parameter
 from .document import Document
 from .regions import Block, Region, Rule, Source
@@ -32,6 +32,13 @@ def check_levels(document: Document, regions: Sequence[Region], rules: Sequence[
                 _check_level(*source.level, used)
                 warnings += _without_effect(source, block, used)
     return tuple(warnings)
+
+
+def check_preset(document: Document, method: Method) -> None:
+    """Raise RecipeError for a preset that the recipe's method does not have."""
+    if document.preset is not None and document.preset not in method.presets:
+        known = ", ".join(method.presets) or "none"
+        raise RecipeError(f"preset: unknown preset '{document.preset}', {method.name} has {known}; choose one, or give parameters")
 
 
 def _check_level(where: str, settings: Any, methods: Sequence[Method]) -> None:
@@ -92,6 +99,7 @@ def levels_of(document: Document, region: Region, block: Block, rule: Rule, sour
         (f"{block.where}.parameters", block.parameters),
         (f"{region.where}.parameters", region.parameters),
         ("parameters", document.parameters),
+        *([(f"preset {document.preset}", rule.method.presets[document.preset])] if document.preset and not rule.other_method else []),
     )
 
 

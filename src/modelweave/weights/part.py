@@ -26,10 +26,15 @@ Members = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Ranks:
-    """Keep the entries whose rank by descending magnitude is in [first, first + count); equal ones rank by place."""
+    """Keep the entries whose rank by descending magnitude is in [first, first + count); equal ones rank by place.
+
+    with_equals: and all that equal the last of them. by_row: rank within each row, first and count being for one row.
+    """
 
     first: int
     count: int
+    with_equals: bool = False
+    by_row: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,17 +49,19 @@ class Chance:
 class Mix:
     """direction = sum_j weight_j d_j, over all members or over those whose vote has the elected sign, then divided.
 
-    The elected sign is that of sum_j voice_j d_j; zero_sign stands in where that sum is 0. Without an election `divisor` divides;
-    with one, and `divide`, the summed weights of those that agree do (at least `floor`; 1 where they sum to 0).
+    The elected sign is that of sum_j voice_j d_j; zero_sign stands in where that sum is 0 (None: the sign that most places elect).
+    Without an election `divisor` divides; with one, and `divide`, the summed shares of those that agree do (at least `floor`; 1 where
+    they sum to 0). shares are the weights unless given.
     """
 
     weights: tuple[float, ...]
     voices: tuple[float, ...] = ()
     elect: bool = False
     divide: bool = False
-    zero_sign: float = 1.0
+    zero_sign: float | None = 1.0
     floor: float = -np.inf
     divisor: float = 1.0
+    shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ class Spec:
     rounds: tuple[Callable[..., Any], ...] = ()
     otherwise: Callable[..., Any] | None = None
     placed: bool = False
+    row: bool = False
 
 
 def _attach(spec: Spec) -> Callable[[F], F]:
@@ -79,9 +87,9 @@ def _attach(spec: Spec) -> Callable[[F], F]:
     return attach
 
 
-def selection(*options: str) -> Callable[[F], F]:
-    """A part `(count, *, options of one member) -> Ranks | Chance`, for each delta alone."""
-    return _attach(Spec("selection", options))
+def selection(*options: str, row: bool = False) -> Callable[[F], F]:
+    """A part `(count, *, options of one member) -> Ranks | Chance`, for each delta alone; row: it gets the length of a row second."""
+    return _attach(Spec("selection", options, row=row))
 
 
 def shared_selection(*options: str) -> Callable[[F], F]:

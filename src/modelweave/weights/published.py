@@ -25,6 +25,16 @@ from .per_delta.keep_varied import keep_varied
 
 _GAMMA = Parameter("gamma", "float", 0.01, scope="model", at_least=0, at_most=1, help="share of the largest changes that is dropped first")
 _EPSILON = Parameter("epsilon", "float", 0.15, scope="model", at_least=0, at_most=1, help="half the spread of the keep probability")
+_SEEDS = Parameter("seeds", "int", 1, at_least=1, at_most=64, help="how many draws are averaged")
+_UNIT = Parameter("unit", "str", "tensor", choices=("tensor", "row"), help="within what changes are ranked")
+_TIES_OPTIONS = (
+    Parameter("scope", "str", "tensor", choices=("tensor", "model"), help="within what changes are ranked"),
+    Parameter("trim", "str", "exact", choices=("exact", "reference"), help="exact: int(density * n); reference: one more, and its equals"),
+    Parameter("votes", "str", "weighted", choices=("weighted", "plain"), help="whether weights count in the vote on signs"),
+    Parameter("zero_sign", "str", "plus", choices=("plus", "majority"), help="what is elected where the votes sum to 0"),
+    Parameter("divisor", "str", "weights", choices=("weights", "count"), help="what normalize divides by: weights, or members that agree"),
+)
+_REFERENCE_TIES = {"density": 0.2, "scope": "model", "trim": "reference", "votes": "plain", "zero_sign": "majority", "divisor": "count"}
 _INT8 = Parameter("int8_mask", "bool", False, help="read for mergekit's sake; votes need no mask memory here")
 
 
@@ -142,11 +152,18 @@ ROWS: tuple[Method, ...] = (
         _TIES,
         normalize=True,
         rescale=False,
+        extra=_TIES_OPTIONS,
         per_delta=(keep_top,),
         combine=sign_consensus,
+        presets={
+            "mergekit": {},
+            "paper": {**_REFERENCE_TIES, "scale": 1.0},
+            "fusionbench": {**_REFERENCE_TIES, "scale": 0.3, "normalize": False},
+            "peft": {"votes": "plain", "divisor": "count"},
+        },
         keeps=frozenset({"order_free", "exact_on_identical", "zero_delta_is_base", "single_is_itself"}),
         paper=29,
-        note="per tensor, votes weighted, a sum of zero elects plus, as in mergekit; equal magnitudes rank by place",
+        note="the defaults are mergekit's; preset paper is the authors' code without validation, which ranks over the whole model",
     ),
     _task_arithmetic(
         "dare_linear",
@@ -155,6 +172,7 @@ ROWS: tuple[Method, ...] = (
         _DARE,
         normalize=False,
         rescale=True,
+        extra=(_SEEDS,),
         per_delta=(drop_random,),
         combine=weighted_sum,
         keeps=frozenset({"zero_delta_is_base", "single_is_itself", "seeded"}),
@@ -168,6 +186,7 @@ ROWS: tuple[Method, ...] = (
         _DARE,
         normalize=False,
         rescale=True,
+        extra=(_SEEDS,),
         per_delta=(drop_random,),
         combine=sign_consensus,
         keeps=frozenset({"zero_delta_is_base", "single_is_itself", "seeded"}),
@@ -181,10 +200,12 @@ ROWS: tuple[Method, ...] = (
         _CRUMBS,
         normalize=False,
         rescale=False,
-        extra=(_GAMMA,),
+        extra=(_GAMMA, _UNIT),
         per_delta=(cut_outliers,),
         combine=weighted_sum,
+        presets={"mergekit": {}, "paper": {"density": 0.15, "gamma": 0.006, "unit": "row", "scale": 0.2}},
         keeps=frozenset({"order_free", "zero_delta_is_base", "single_is_itself"}),
+        note="preset paper has the starting values of the search in the authors' code, which ranks within rows",
         paper=42,
     ),
     _task_arithmetic(
@@ -194,7 +215,7 @@ ROWS: tuple[Method, ...] = (
         _CRUMBS,
         normalize=False,
         rescale=False,
-        extra=(_GAMMA,),
+        extra=(_GAMMA, _UNIT),
         per_delta=(cut_outliers,),
         combine=sign_consensus,
         keeps=frozenset({"order_free", "zero_delta_is_base", "single_is_itself"}),
@@ -207,7 +228,7 @@ ROWS: tuple[Method, ...] = (
         _DELLA,
         normalize=True,
         rescale=True,
-        extra=(_EPSILON,),
+        extra=(_EPSILON, _SEEDS),
         per_delta=(drop_small,),
         combine=sign_consensus,
         keeps=frozenset({"zero_delta_is_base", "single_is_itself", "seeded"}),
@@ -220,7 +241,7 @@ ROWS: tuple[Method, ...] = (
         _DELLA,
         normalize=False,
         rescale=True,
-        extra=(_EPSILON,),
+        extra=(_EPSILON, _SEEDS),
         per_delta=(drop_small,),
         combine=weighted_sum,
         keeps=frozenset({"zero_delta_is_base", "single_is_itself", "seeded"}),

@@ -13,21 +13,30 @@ def weighted_sum(members: Members, *, normalize: bool) -> Mix:
     """sum_j w_j d_j, divided by sum_j w_j when normalized (not when that sum is 0). Source: Ilharco et al. 2022, section 2.
 
     >>> weighted_sum([{"weight": 1.0}, {"weight": 3.0}], normalize=True)
-    Mix(weights=(1.0, 3.0), voices=(), elect=False, divide=True, zero_sign=1.0, floor=-inf, divisor=4.0)
+    Mix(weights=(1.0, 3.0), voices=(), elect=False, divide=True, zero_sign=1.0, floor=-inf, divisor=4.0, shares=())
     """
     weights = column(members, "weight")
     total = float(weights.sum())
     return Mix(tuple(weights.tolist()), divide=normalize, divisor=total if abs(total) >= 1e-8 else 1.0)
 
 
-@mixing("normalize")
-def sign_consensus(members: Members, *, normalize: bool) -> Mix:
+@mixing("normalize", "votes", "zero_sign", "divisor")
+def sign_consensus(members: Members, *, normalize: bool, votes: str = "weighted", zero_sign: str = "plus", divisor: str = "weights") -> Mix:
     """sum of w_j d_j over the j whose sign is that of sum_j w_j d_j, divided by the sum of their w_j when normalized.
 
-    A sum of 0 elects plus. Source: Yadav et al. 2023 (TIES), section 3.1, steps 2 and 3; weighted votes as mergekit has them.
+    votes "plain": the elected sign is that of sum_j d_j. zero_sign: what a sum of 0 elects, `plus` or the `majority` of all places.
+    divisor "count": divided by the number of those that agree. Source: Yadav et al. 2023 (TIES), section 3.1, steps 2 and 3;
+    the defaults are mergekit's, the others those of the authors' code and of PEFT.
     """
-    weights = tuple(column(members, "weight").tolist())
-    return Mix(weights, voices=weights, elect=True, divide=normalize)
+    weights, ones = tuple(column(members, "weight").tolist()), (1.0,) * len(members)
+    return Mix(
+        weights,
+        voices=weights if votes == "weighted" else ones,
+        elect=True,
+        divide=normalize,
+        zero_sign=1.0 if zero_sign == "plus" else None,
+        shares=weights if divisor == "weights" else ones,
+    )
 
 
 @mixing(energy=True)

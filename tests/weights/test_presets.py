@@ -1,0 +1,133 @@
+"""Presets: the same method as papers and other tools have it, by numbers worked by hand and by slow references."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import modelweave
+
+ROWS = np.array(
+    [
+        [0.50, -0.10, 0.05, 0.30, -0.20, 0.01, 0.02, -0.03, 0.40, 0],
+        [0.40, 0.20, -0.30, 0.10, -0.25, 0.03, -0.02, 0.60, -0.40, 0.01],
+        [-0.60, 0.15, 0.35, -0.20, -0.05, 0.02, 0.04, 0.10, 0.05, -0.70],
+    ]
+)
+
+
+def ties(rows: Any = ROWS, cuts: tuple[int, ...] = (), **options: Any) -> list[float]:
+    """The merged direction of flat task vectors, stored as several tensors cut at these places."""
+
+    def stored(row: Any) -> dict[str, torch.Tensor]:
+        return {f"layer.{i}": torch.tensor(part) for i, part in enumerate(np.split(np.asarray(row, np.float64), cuts))}
+
+    merged = modelweave.merge([stored(row) for row in rows], method="ties", base=stored(0 * np.asarray(rows[0])), **options)
+    return np.concatenate([merged[name].numpy() for name in merged]).round(9).tolist()
+
+
+@pytest.mark.parametrize("cuts", [(), (3,), (1, 2, 7)], ids=str)
+def test_the_authors_code_by_hand(cuts: tuple[int, ...]) -> None:
+    assert ties(cuts=cuts, preset="paper") == [0.45, 0, 0.35, 0.30, 0, 0, 0, 0.60, 0.40, -0.70]
+    assert ties(cuts=cuts, preset="paper", normalize=False) == [0.90, 0, 0.35, 0.30, 0, 0, 0, 0.60, 0.40, -0.70]
+    assert ties(cuts=cuts, preset="paper", density=0.5) == [0.45, 0.175, 0.20, 0.30, -0.225, 0, 0, 0.35, 0.40, -0.70]
+    thirds = [round(0.3 * x, 9) for x in (0.90, 0, 0.35, 0.30, 0, 0, 0, 0.60, 0.40, -0.70)]
+    assert ties(cuts=cuts, preset="fusionbench") == thirds
+
+
+@pytest.mark.parametrize("preset", ["mergekit", "peft", None])
+def test_mergekit_and_peft_by_hand(preset: str | None) -> None:
+    assert ties(preset=preset, density=0.2) == [0.45, 0, 0, 0, 0, 0, 0, 0.60, 0.40, -0.70]
+    assert ties(preset=preset, density=0.5) == [0.45, 0.15, 0.35, 0.30, -0.225, 0, 0, 0.60, 0.40, -0.70]
+
+
+def reference_ties(rows: Any, density: float) -> Any:
+    """TIES as published, in slow steps: trim, elect by mass, mean of those that agree."""
+    trimmed = np.array(rows, np.float64)
+    for row in trimmed:
+        edge = np.sort(np.abs(row))[len(row) - int(density * len(row)) - 1]
+        row[np.abs(row) < edge] = 0
+    signs = np.sign(trimmed.sum(0))
+    majority = np.sign(signs.sum())
+    signs[signs == 0] = majority
+    agree = np.where(signs > 0, trimmed > 0, trimmed < 0)
+    return (trimmed * agree).sum(0) / np.maximum(agree.sum(0), 1)
+
+
+@pytest.mark.parametrize("coarse", [False, True])
+def test_the_paper_on_several_tensors(coarse: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((4, 9000))
+    rows = np.round(rows * 4) / 4 if coarse else rows  # many equal magnitudes, many sums of exactly 0
+    expected = reference_ties(rows, 0.2)
+    for kernels in ("", "1"):
+        monkeypatch.setenv("MODELWEAVE_TORCH_KERNELS", kernels)
+        assert np.allclose(ties(rows, (10, 4000, 4001), preset="paper"), expected, atol=1e-8)
+
+
+def test_peft_by_its_own_function() -> None:
+    from peft.utils.merge_utils import ties as theirs
+
+    generator = torch.Generator().manual_seed(0)
+    deltas = [torch.randn(40, 30, generator=generator) for _ in range(3)]
+    weights = torch.tensor([0.5, 1.0, 2.0])
+    base = {"w": torch.zeros(40, 30)}
+    merged = modelweave.merge([{"w": d} for d in deltas], method="ties", base=base, preset="peft", density=0.3, weight=weights.tolist())
+    assert torch.allclose(merged["w"], theirs(deltas, weights, 0.3), atol=1e-6)
+
+
+def test_several_types_are_ranked_together() -> None:
+    base = {"a": torch.zeros(3), "b": torch.zeros(2, 2, dtype=torch.bfloat16)}
+    member = {"a": torch.tensor([1.0, -5, 0.5]), "b": torch.tensor([[4.0, 3], [-2, 0.25]], dtype=torch.bfloat16)}
+    merged = modelweave.merge([member], method="ties", base=base, scope="model", density=0.5)
+    assert merged["a"].tolist() == [0, -5, 0] and merged["a"].dtype == torch.float32
+    assert merged["b"].tolist() == [[4, 3], [0, 0]] and merged["b"].dtype == torch.bfloat16
+
+
+def test_different_parameters_cannot_be_ranked_together(tmp_path: Any) -> None:
+    from safetensors.torch import save_file
+
+    for name, value in (("base", 0.0), ("a", 1.0)):
+        save_file({"x": torch.full((4,), value), "y": torch.full((4,), value)}, tmp_path / f"{name}.safetensors")
+    (tmp_path / "r.yml").write_text(
+        "merge_method: ties\nbase_model: base.safetensors\npreset: paper\n"
+        "models: [{model: a.safetensors, parameters: {weight: [{filter: x, value: 2}, {value: 1}]}}]\n"
+    )
+    from modelweave.engine.merge import merge_recipe
+
+    with pytest.raises(modelweave.ModelweaveError, match="scope 'model' ranks it together with x.*set scope to 'tensor'"):
+        merge_recipe(tmp_path / "r.yml", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_breadcrumbs_within_rows_by_hand() -> None:
+    base = {"w": torch.zeros(2, 5)}
+    member = {"w": torch.tensor([[10.0, 1, 2, 3, 4], [0.1, 0.2, 0.3, 0.4, 0.5]])}
+    found = {u: modelweave.merge([member], method="breadcrumbs", base=base, density=0.4, gamma=0.2, unit=u)["w"] for u in ("row", "tensor")}
+    assert found["row"].tolist() == torch.tensor([[0, 0, 0, 3, 4], [0, 0, 0.3, 0.4, 0]]).tolist()
+    assert found["tensor"].tolist() == torch.tensor([[0, 1, 2, 3, 0], [0, 0, 0, 0, 0.5]]).tolist()
+
+
+def test_presets_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(modelweave.ModelweaveError, match="unknown preset 'papr', ties has mergekit, paper, fusionbench, peft"):
+        modelweave.merge([{"w": torch.ones(2)}], method="ties", base={"w": torch.ones(2)}, preset="papr")
+
+
+@pytest.mark.parametrize("method", ["dare_linear", "dare_ties", "della", "della_linear"])
+def test_several_draws_are_averaged(method: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    base = {"w": torch.randn(300, 40, generator=generator)}
+    members = [{"w": base["w"] + torch.randn(300, 40, generator=generator)} for _ in range(2)]
+
+    def merged(**options: Any) -> torch.Tensor:
+        return modelweave.merge(members, method=method, base=base, density=0.5, **options)["w"]
+
+    assert torch.equal(merged(), merged(seeds=1))
+    full = modelweave.merge(members, method=method, base=base, density=1.0)["w"]
+    distance = [float((merged(seeds=n) - full).norm()) for n in (1, 4, 16)]
+    assert distance[0] > distance[1] > distance[2]
+    if method == "dare_linear":  # the draws' errors are independent, so that their mean shrinks with the root of their number
+        assert distance[2] == pytest.approx(distance[0] / 4, rel=0.1)
