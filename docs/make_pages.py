@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from modelweave.catalog import METHODS
 from modelweave.method import Method, Parameter
@@ -35,9 +37,16 @@ def _section(row: Method) -> str:
     text = f"\n## {row.name}\n\n{row.title}: {row.formula}.\n\n{row.source}.\n"
     if row.note:
         text += f"\n{row.note[0].upper()}{row.note[1:]}.\n"
+    if row.presets:
+        text += "\nPresets: " + "; ".join(map(_preset, row.presets.items())) + ".\n"
     if row.parameters:
         text += "\n| Parameter | Value | Default | Meaning |\n|---|---|---|---|\n" + "".join(map(_parameter, row.parameters))
     return text
+
+
+def _preset(entry: tuple[str, Mapping[str, Any]]) -> str:
+    name, values = entry
+    return f"`{name}` " + (", ".join(f"{word} {str(value).lower()}" for word, value in values.items()) or "the defaults")
 
 
 def _parameter(p: Parameter) -> str:

@@ -7,6 +7,7 @@ import json
 import jinja2
 import pytest
 
+from modelweave.errors import CompatibilityError
 from modelweave.recipes.chat_template import TEMPLATES, chat_template_text, template_of, with_chat_template
 from modelweave.recipes.inherit import inherited_files, licence_of
 
@@ -130,6 +131,14 @@ def test_vocabularies_are_aligned_when_asked():
     assert plan.dropped == {}
 
 
-def test_different_vocabularies_of_equal_size_are_mentioned():
-    plan = planned(LINEAR, llama("a", rows=3, files=tokens("x", "y", "z")), llama("b", rows=3, files=tokens("x", "z", "y")))
+def test_vocabularies_of_equal_size_that_differ_in_a_few_rows_are_mentioned():
+    words = [f"w{i}" for i in range(200)]
+    plan = planned(LINEAR, llama("a", rows=200, files=tokens(*words)), llama("b", rows=200, files=tokens(words[1], words[0], *words[2:])))
     assert len(plan.warnings) == 1 and "tokenizers of 'a' and 'b' differ" in plan.warnings[0]
+
+
+def test_different_vocabularies_of_equal_size_are_refused_without_a_policy():
+    models = llama("a", rows=3, files=tokens("x", "y", "z")), llama("b", rows=3, files=tokens("x", "z", "y"))
+    with pytest.raises(CompatibilityError, match=r"model 'b': its vocabulary differs .*2 of 3 rows.*set tokenizer_source to 'union'"):
+        planned(LINEAR, *models)
+    assert planned(LINEAR + "tokenizer_source: union", *models).tensors

@@ -60,6 +60,8 @@ def show_method(row: Method) -> None:
     say(f"source      {row.source}" + (f" (paper {row.paper:02d})" if row.paper is not None else ""))
     if row.note:
         say(f"note        {row.note}")
+    for name, values in row.presets.items():
+        say(f"preset      {name}: " + (", ".join(f"{word} {_word(value)}" for word, value in values.items()) or "the defaults"))
     say()
     if row.parameters:
         cells = [(_names(p), p.range, _default(p), SCOPE_WORDS[p.scope], p.help) for p in row.parameters]
@@ -81,6 +83,7 @@ def method_dict(row: Method) -> dict[str, Any]:
         "needs": asdict(row.needs),
         "properties": sorted(row.keeps),
         "parameters": parameters,
+        "presets": {name: dict(values) for name, values in row.presets.items()},
         "source": row.source,
         "paper": row.paper,
         "note": row.note,

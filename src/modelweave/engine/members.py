@@ -52,6 +52,7 @@ def merge(
     dtype: str | None = None,
     missing: str = "error",
     preset: str | None = None,
+    after: Sequence[Any] = (),
     seed: int = 0,
     device: str = "cpu",
     threads: int | None = None,
@@ -63,7 +64,7 @@ def merge(
 
     models: paths, hub ids, modules or state dicts, in a list or by name. base: their common ancestor, for methods that need one.
     parameters: the method's; those of a member are one value for all or a list with one each. preset: other defaults, as a paper or a
-    tool has them. dtype: of the result, by default as
+    tool has them. after: steps as in a recipe, such as "lines". dtype: of the result, by default as
     stored. out: a folder to write; the state dict is returned without it, and an empty dict with it. The rest as on the command line.
     Raises ModelweaveError with one sentence for anything that does not fit.
 
@@ -72,7 +73,7 @@ def merge(
     >>> merge([{"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 6.0])}], method="linear", weight=[3, 1])
     {'w': tensor([1.5000, 3.0000])}
     """
-    plan = _plan(models, method, base, dtype, missing, preset, seed, parameters)
+    plan = _plan(models, method, base, dtype, missing, preset, after, seed, parameters)
     options: dict[str, Any] = {
         "threads": threads,
         "memory": _size(memory),
@@ -93,6 +94,7 @@ def prepare(
     base: Model,
     missing: str = "error",
     preset: str | None = None,
+    after: Sequence[Any] = (),
     seed: int = 0,
     device: str = "cpu",
     threads: int | None = None,
@@ -114,7 +116,7 @@ def prepare(
         raise ParameterError(f"prepare: {method} has no direction from a base; call merge, or use task_arithmetic")
     if "scale" in parameters or "lambda" in parameters:
         raise ParameterError("prepare: scale is what .at(scale) is for; leave it out here")
-    plan = _plan(models, method, base, None, missing, preset, seed, parameters)
+    plan = _plan(models, method, base, None, missing, preset, after, seed, parameters)
     start = {name: _tensor(ref.read(), ref.shape, ref.dtype) for name, ref in plan.checkpoints[0].items()}
     moved = tuple(_wide(t) for t in plan.tensors if t.method is not None and t.base is not None)
     options: dict[str, Any] = {
@@ -137,7 +139,15 @@ def _wide(tensor: Any) -> Any:
 
 
 def _plan(
-    models: Any, method: str, base: Any, dtype: str | None, missing: str, preset: str | None, seed: int, parameters: Mapping[str, Any]
+    models: Any,
+    method: str,
+    base: Any,
+    dtype: str | None,
+    missing: str,
+    preset: str | None,
+    after: Sequence[Any],
+    seed: int,
+    parameters: Mapping[str, Any],
 ) -> Plan:
     row = row_of(method)
     named = models.items() if isinstance(models, Mapping) and not _is_state_dict(models) else enumerate(models)
@@ -148,7 +158,16 @@ def _plan(
     ancestor = None if base is None else _labelled(open_checkpoint(base), "base")
     shared, each = _split(row, parameters, [m.label for m in members])
     return plan_members(
-        members, method=method, base=ancestor, parameters=shared, per_model=each, dtype=dtype, missing=missing, preset=preset, seed=seed
+        members,
+        method=method,
+        base=ancestor,
+        parameters=shared,
+        per_model=each,
+        dtype=dtype,
+        missing=missing,
+        preset=preset,
+        after=after,
+        seed=seed,
     )
 
 

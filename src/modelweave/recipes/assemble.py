@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from ..errors import CompatibilityError
 from ..method import Method
+from .after import steps_of
 from .document import Document
 from .outputs import Output
 from .parameters import check_together, levels_of, member_values, shared_values
@@ -98,6 +100,9 @@ def _merged(
         levels = levels_of(around.document, region, block, rule, part.source)
         own.append(member_values(method, levels, name=part.name, t=output.t, who=part.who))
     check_together(method, shared, own, [part.who for part in members])
+    steps = steps_of(around.document.after, method, base is not None)
+    if steps:
+        shared["scale"] = math.prod([shared.get("scale", 1.0), *(step(output.layer, output.layers, len(members)) for step in steps)])
     if base is not None and method.needs.base == "first":
         members, own, base = [base, *members], [{}, *own], None
     lender = base or next((part for part in present if part.view is around.donor), present[0])

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..checkpoints.tensors import Checkpoint
 from ..errors import CompatibilityError, RecipeError
 from ..method import Method
+from .after import steps_of
 from .assemble import check_counts, tensor_plan
 from .chat_template import chat_template_text, with_chat_template
 from .document import Document, Module
@@ -67,6 +68,8 @@ def _checked(document: Document, methods: Mapping[str, Method]) -> tuple[tuple[R
     rules = rules_of(document, methods)
     regions = regions_of(document, rules[-1].method)
     check_preset(document, rules[-1].method)
+    for rule in rules:
+        steps_of(document.after, rule.method, document.base_model is not None)
     for key in ("missing", "shapes"):
         if getattr(document, key) == "base" and document.base_model is None:
             raise RecipeError(f"{key}: 'base' needs a base; add base_model")

@@ -1,6 +1,6 @@
 """The recipe's schema: every key that may be written, checked key by key.
 
-Every key of mergekit's YAML is here with the same meaning. Beyond it: `name`, `overrides`, `missing`, `shapes`, `seed`, `preset`
+Every key of mergekit's YAML is here with the same meaning. Beyond it: `name`, `overrides`, `missing`, `shapes`, `seed`, `preset`, `after`
 (and `include`, which is gone before this schema sees the recipe).
 """
 
@@ -202,6 +202,7 @@ class Document(_Strict):
     missing: Literal["error", "base", "intersection", "union"] = "error"
     shapes: Literal["error", "base"] = "error"
     seed: int | None = Field(None, ge=0)
+    after: list[str | dict[str, Any]] = []
     preset: str | None = Field(None, description="the method's defaults in a paper or another tool")
     _needs: tuple[str, ...] = PrivateAttr(default=())
 

@@ -24,6 +24,7 @@ def plan_members(
     missing: str = "error",
     shapes: str = "error",
     preset: str | None = None,
+    after: Sequence[Any] = (),
     seed: int | None = None,
     methods: Mapping[str, Method] | None = None,
 ) -> Plan:
@@ -39,7 +40,7 @@ def plan_members(
     labels = [_entered(checkpoint, opened) for checkpoint in checkpoints]
     models = [{"model": label, "parameters": _scalars(values)} for label, values in zip(labels, own, strict=True)]
     data: dict[str, Any] = {"merge_method": method, "models": models, "parameters": _scalars(parameters or {})}
-    data |= {"missing": missing, "shapes": shapes, "dtype": dtype, "preset": preset}
+    data |= {"missing": missing, "shapes": shapes, "dtype": dtype, "preset": preset, "after": list(after)}
     if base is not None:
         data["base_model"] = next((label for label, known in opened.items() if known is base), None) or _entered(base, opened)
     return build_plan(validated(data, where="merge"), opened=opened, seed=seed, methods=methods)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..method import Method, Parameter
+from ..weights.after.steps import STEPS
 from .document import SETTING_SCHEMA, Document
 
 _TOKENIZER = {
@@ -49,6 +50,7 @@ def recipe_schema(methods: Mapping[str, Method] | None = None) -> dict[str, Any]
     schema["properties"]["include"] = {"description": "recipes that this one is laid over", **paths}
     presets = sorted({name for method in methods.values() for name in method.presets})
     schema["properties"]["preset"] = {"enum": presets, "description": "the method's defaults in a paper or another tool"}
+    schema["properties"]["after"] = {"type": "array", "description": "steps after the method", "items": {"anyOf": _steps()}}
     schema["properties"]["tokenizer"] = _TOKENIZER
     schema["properties"]["tokenizer_source"] = {"description": "union, base or a model", "type": ["string", "object"]}
     schema["allOf"] = [_only_its_own(method) for method in methods.values()]
@@ -59,6 +61,16 @@ def recipe_schema(methods: Mapping[str, Method] | None = None) -> dict[str, Any]
         # an included file may hold them
         "required": [],
     }
+
+
+def _steps() -> list[dict[str, Any]]:
+    """A step by its name alone, or with parameters."""
+    described = []
+    for step in STEPS.values():
+        values = {p.name: {"type": "number", "description": _described(p)} for p in step.parameters}
+        settings = {"type": ["object", "null"], "properties": values, "additionalProperties": False}
+        described.append({"type": "object", "properties": {step.name: settings}, "required": [step.name], "additionalProperties": False})
+    return [{"enum": sorted(STEPS)}, *described]
 
 
 def _parameters(methods: Mapping[str, Method]) -> dict[str, Any]:

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..checkpoints.tensors import Checkpoint
+from ..errors import CompatibilityError
 from .tokenizer_files import Tokenizer, can_be_read, read_tokenizer, vocabulary_digest
 from .tokenizer_settings import TokenizerSettings
 from .vocabulary_tensors import embedding_rows
 
 
+_FEW = 0.01
+"""Share of rows that may stand for other tokens, such as reserved ones that were put to use."""
+_REMEDY = "set tokenizer_source to 'union' or 'base' to merge them by token"
+
+
 def same_tokenizers(checkpoints: Sequence[Checkpoint]) -> str | None:
     """None when the vocabularies are equal or cannot be told apart, otherwise one sentence that says how they differ.
 
-    Models without a tokenizer are left out.
+    Models without a tokenizer are left out. Raises CompatibilityError where more than one row in a hundred stands for different tokens.
     """
     known: dict[bytes, Tokenizer] = {}
     first: tuple[Checkpoint, bytes] | None = None
@@ -27,8 +33,7 @@ def same_tokenizers(checkpoints: Sequence[Checkpoint]) -> str | None:
         difference = _difference(first[0], checkpoint, known)
         if difference:
             return (
-                f"the tokenizers of '{first[0].label}' and '{checkpoint.label}' differ ({difference}); rows are merged by number, "
-                "set tokenizer_source to 'union' or 'base' to merge them by token"
+                f"the tokenizers of '{first[0].label}' and '{checkpoint.label}' differ ({difference}); rows are merged by number, {_REMEDY}"
             )
     return None
 
@@ -43,6 +48,13 @@ def _difference(a: Checkpoint, b: Checkpoint, known: dict[bytes, Tokenizer]) -> 
         return None
     only_one, only_two = len(one.ids.keys() - two.ids.keys()), len(two.ids.keys() - one.ids.keys())
     moved = sum(1 for token, i in one.ids.items() if two.ids.get(token, i) != i)
+    rows = {i: token for token, i in one.ids.items()}
+    clashes = sum(1 for token, i in two.ids.items() if rows.get(i, token) != token)
+    if clashes > len(rows) * _FEW:
+        raise CompatibilityError(
+            f"model '{b.label}': its vocabulary differs from that of '{a.label}' ({clashes} of {len(rows)} rows stand for other tokens); "
+            + _REMEDY
+        )
     return f"{only_one} tokens only in the first, {only_two} only in the second, {moved} with another id"
 
 
