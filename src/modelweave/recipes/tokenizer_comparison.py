@@ -10,7 +10,6 @@ from .tokenizer_files import Tokenizer, can_be_read, read_tokenizer, vocabulary_
 from .tokenizer_settings import TokenizerSettings
 from .vocabulary_tensors import embedding_rows
 
-
 _FEW = 0.01
 """Share of rows that may stand for other tokens, such as reserved ones that were put to use."""
 _REMEDY = "set tokenizer_source to 'union' or 'base' to merge them by token"
