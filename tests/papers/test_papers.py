@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from modelweave.errors import ParameterError
-from modelweave.papers import harness, p25, p29
+from modelweave.papers import harness, p22, p25, p29
 from modelweave.papers.evidence import evidence_page
 from modelweave.papers.harness import Check, Experiment, Row, reproduce
 from modelweave.papers.index import PAPERS
@@ -18,7 +18,7 @@ from modelweave.papers.suite import accuracy, flat, make_suite, symmetry, unflat
 
 def test_every_paper_is_listed_once() -> None:
     assert sorted(PAPERS) == list(range(1, 60))
-    assert {n for n, paper in PAPERS.items() if paper.experiment} == {25, 29}
+    assert {n for n, paper in PAPERS.items() if paper.experiment} == {22, 25, 29}
 
 
 def experiment(margin: float, control: float) -> Experiment:
@@ -53,7 +53,7 @@ def test_the_page_of_evidence_lists_every_paper(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_paper_without_an_experiment_is_one_sentence() -> None:
-    with pytest.raises(ParameterError, match="paper 8 has no experiment yet; those that have one: 25, 29"):
+    with pytest.raises(ParameterError, match="paper 8 has no experiment yet; those that have one: 22, 25, 29"):
         reproduce(8)
 
 
@@ -103,7 +103,16 @@ def test_the_mechanism_on_made_vectors() -> None:
     assert errors["made vectors, signs of the largest 10 % turned"] > 2
 
 
+def test_shares_in_other_places_are_other_merges_and_equal_shares_the_mean() -> None:
+    base = {"all": torch.zeros(4000)}
+    members = [{"all": torch.randn(4000, generator=torch.Generator().manual_seed(k))} for k in range(2)]
+    moved, gap = p22.without_places(members, base, 1, "paper")
+    again, _ = p22.without_places(members, base, 1, "paper")
+    assert gap < 1e-12 and torch.equal(moved["all"], again["all"])
+    assert (moved["all"] != 0).double().mean() == pytest.approx(1 - 0.8**2, abs=0.03)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [25, 29])
+@pytest.mark.parametrize("number", [22, 25, 29])
 def test_claims_hold_on_seeds_that_nothing_was_chosen_on(number: int) -> None:
     assert reproduce(number, (11, 12, 13)).holds

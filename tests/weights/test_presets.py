@@ -131,3 +131,18 @@ def test_several_draws_are_averaged(method: str) -> None:
     assert distance[0] > distance[1] > distance[2]
     if method == "dare_linear":  # the draws' errors are independent, so that their mean shrinks with the root of their number
         assert distance[2] == pytest.approx(distance[0] / 4, rel=0.1)
+
+
+def test_pcb_over_the_whole_model_is_pcb_of_the_flat_vector() -> None:
+    rows = np.random.default_rng(0).standard_normal((3, 60))
+
+    def merged(cuts: tuple[int, ...], **options: Any) -> list[float]:
+        def stored(row: Any) -> dict[str, torch.Tensor]:
+            return {f"layer.{i}": torch.tensor(part) for i, part in enumerate(np.split(row, cuts))}
+
+        found = modelweave.merge([stored(row) for row in rows], method="pcb", base=stored(0 * rows[0]), **options)
+        return torch.cat(list(found.values())).tolist()
+
+    for preset in ("paper", "language", "vision"):
+        assert merged((7, 31), preset=preset) == merged((), preset=preset)
+    assert merged((7, 31), preset="paper") != merged((7, 31), variant="paper")

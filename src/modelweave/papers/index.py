@@ -54,7 +54,7 @@ _ALL = (
     Paper(19, "Sparse Model Soups", "2306.16788", "weights"),
     Paper(20, "PLeaS: Merging Models with Permutations and Least Squares", "2407.02447", "weights"),
     Paper(21, "Merging Models with Fisher-Weighted Averaging", "2111.09832", "weights"),
-    Paper(22, "Parameter Competition Balancing for Model Merging", "2410.02396", "weights"),
+    Paper(22, "Parameter Competition Balancing for Model Merging", "2410.02396", "weights", True),
     Paper(23, "Deep Learning Model Reuse in the HuggingFace Community: Challenges, Benefit and Trends", "2401.13177", "analysis"),
     Paper(24, "Learning useful representations for shifting tasks and distributions", "2212.07346", "layers"),
     Paper(25, "What Matters for Model Merging at Scale?", "2410.03617", "weights", True),

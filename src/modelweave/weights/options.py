@@ -6,6 +6,7 @@ from ..method import Parameter
 
 WEIGHT = Parameter("weight", "float", 1.0, scope="model", help="the member's coefficient")
 DENSITY = Parameter("density", "float", 1.0, scope="model", above=0, at_most=1, help="share of the member's changes that is kept")
+SCOPE = Parameter("scope", "str", "tensor", choices=("tensor", "model"), help="within what changes are ranked")
 SCALE = Parameter("scale", "float", 1.0, aliases=("lambda",), help="factor on the combined change")
 
 

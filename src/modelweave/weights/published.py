@@ -15,7 +15,7 @@ from .combine.model_stock import model_stock
 from .combine.shared_unique import shared_unique, shared_unique_rescaled
 from .combine.sphere import karcher, multislerp, nuslerp, slerp
 from .combine.toward_other import keep_important, nearswap
-from .options import DENSITY, SCALE, WEIGHT
+from .options import DENSITY, SCALE, SCOPE, WEIGHT
 from .options import normalize as normalize_option
 from .options import rescale as rescale_option
 from .per_delta.cut_outliers import cut_outliers
@@ -28,7 +28,7 @@ _EPSILON = Parameter("epsilon", "float", 0.15, scope="model", at_least=0, at_mos
 _SEEDS = Parameter("seeds", "int", 1, at_least=1, at_most=64, help="how many draws are averaged")
 _UNIT = Parameter("unit", "str", "tensor", choices=("tensor", "row"), help="within what changes are ranked")
 _TIES_OPTIONS = (
-    Parameter("scope", "str", "tensor", choices=("tensor", "model"), help="within what changes are ranked"),
+    SCOPE,
     Parameter("trim", "str", "exact", choices=("exact", "reference"), help="exact: int(density * n); reference: one more, and its equals"),
     Parameter("votes", "str", "weighted", choices=("weighted", "plain"), help="whether weights count in the vote on signs"),
     Parameter("zero_sign", "str", "plus", choices=("plus", "majority"), help="what is elected where the votes sum to 0"),

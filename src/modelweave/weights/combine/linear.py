@@ -44,3 +44,13 @@ def passthrough(gram: None, members: Members) -> NDArray[np.float64]:
     """
     scale = members[0].get("scale")
     return np.array([1.0 if scale is None else scale])
+
+
+@coefficients()
+def weighted_mean(gram: None, members: Members) -> NDArray[np.float64]:
+    """w_i / n: the mean of the weighted members.
+
+    >>> weighted_mean(None, [{"weight": 1.0}, {"weight": 3.0}])
+    array([0.5, 1.5])
+    """
+    return column(members, "weight") / len(members)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..part import Context, tensors
+from ..quantiles import FEW_PASSES, count_digits, find
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,47 +34,25 @@ def _importance(deltas: Tensor, base: Tensor) -> Tensor:
     return deltas[0].abs() * (p * (p / q).log()).sum(-1, keepdim=True)
 
 
-def _bits(importance: Tensor) -> NDArray[np.int64]:
-    """Importances as integers of the same order: float32 bit patterns."""
-    from torch import float32
-
-    return importance.clamp(min=0).to(float32).cpu().contiguous().numpy().reshape(-1).view(np.uint32).astype(np.int64)
+def _quartiles(context: Context) -> list[int]:
+    """Their ranks."""
+    return [int(quarter * (prod(context.shape) - 1)) for quarter in (0.25, 0.5, 0.75)]
 
 
-def coarse(deltas: Tensor, context: Context, seen: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
-    """Histogram of the importances over the upper 16 bits of their patterns."""
-    return np.bincount(_bits(_importance(deltas, context.base)) >> 16, minlength=1 << 16).astype(np.float64)
+def importances(deltas: Tensor, context: Context, seen: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
+    """Histograms on the way to the quartiles of the importances."""
+    values = _importance(deltas, context.base).clamp(min=0).reshape(1, -1)
+    return count_digits(values, seen, _quartiles(context), FEW_PASSES)
 
 
-def _places(coarse_counts: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """For the quartiles at index int(q (n - 1)): the bin that holds it and the position within the bin."""
-    ends = coarse_counts.cumsum()
-    found = []
-    for quarter in (0.25, 0.5, 0.75):
-        index = int(quarter * (ends[-1] - 1))
-        home = int(np.searchsorted(ends, index, side="right"))
-        found.append((home, int(index - (ends[home] - coarse_counts[home]))))
-    return found
-
-
-def fine(deltas: Tensor, context: Context, seen: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
-    """(3, 65536): histograms over the lower 16 bits, within the bin of each quartile."""
-    bits = _bits(_importance(deltas, context.base))
-    return np.stack([np.bincount(bits[bits >> 16 == home] & 0xFFFF, minlength=1 << 16) for home, _ in _places(seen[0])]).astype(np.float64)
-
-
-@tensors(sees="row", rounds=(coarse, fine))
+@tensors(sees="row", rounds=(importances, importances))
 def keep_important(deltas: Tensor, context: Context) -> Tensor:
     """Take the other model's entry where its importance reaches median + 1.5 (third - first quartile).
 
     importance = abs(d) KL(softmax(row of the other) || softmax(row of the base)). The quartiles are exact, of all entries, where mergekit
     draws a random sample above a million. Source: mergekit's arcee_fusion.
     """
-    quartiles = []
-    for (home, position), counts in zip(_places(context.seen[0]), context.seen[1], strict=True):
-        low = int(np.searchsorted(counts.cumsum(), position, side="right"))
-        quartiles.append(np.array(home << 16 | low, np.uint32).view(np.float32).item())
-    first, median, third = (np.float32(q) for q in quartiles)
+    first, median, third = find(context.seen, _quartiles(context), FEW_PASSES)[0]
     threshold = float(median + np.float32(1.5) * (third - first))
     importance = _importance(deltas, context.base)
     return deltas[0] * (importance >= threshold)

@@ -13,7 +13,7 @@ def keep_top(count: int, *, density: float, trim: str = "exact") -> Ranks:
     and all that equal the smallest of these, as the authors' code does. Source: Yadav et al. 2023, section 3.1, step 1.
 
     >>> keep_top(10, density=0.25)
-    Ranks(first=0, count=2)
+    Ranks(first=0, count=2, with_equals=False, by_row=False)
     """
     if trim == "reference":
         return Ranks(0, min(count, int(density * count) + 1), with_equals=True)

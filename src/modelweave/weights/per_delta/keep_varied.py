@@ -12,6 +12,6 @@ def keep_varied(nonzero: int, *, select_topk: float) -> Ranks | None:
     Source: Wan et al. 2024 (FuseChat, SCE), section 3.3.
 
     >>> keep_varied(10, select_topk=0.5)
-    Ranks(first=0, count=5)
+    Ranks(first=0, count=5, with_equals=False, by_row=False)
     """
     return None if select_topk >= 1 else Ranks(0, int(nonzero * select_topk))

@@ -1,0 +1,55 @@
+"""How changes are combined in a space of their own, by a rule that the recipe names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..part import Context, tensors
+from .iso_c import iso_c, weighted_sum_of
+from .linear import weighted_mean
+from .tsv_m import tsv_m
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+RULES = ("task_arithmetic", "ties", "tsv_m", "iso_c")
+
+
+@tensors("rule", "density", sees="matrix", otherwise=weighted_mean)
+def rule(deltas: Tensor, context: Context, *, rule: str, density: float) -> Tensor:
+    """The sum, TIES, TSV-M or Iso-C of the changes in their space. deltas: (members, rows, columns).
+
+    Other tensors: sum_j w_j d_j / members.
+    """
+    if deltas[0].numel() == 0:
+        return deltas.sum(0)
+    if rule == "tsv_m":
+        return tsv_m(deltas, context)
+    if rule == "iso_c":
+        return iso_c(deltas, context)
+    if rule == "ties":
+        return trim_elect_mean(deltas, context, density)
+    return weighted_sum_of(deltas, context).to(deltas.dtype)
+
+
+def trim_elect_mean(deltas: Tensor, context: Context, density: float) -> Tensor:
+    """TIES on whole tensors: the density share of each by magnitude, signs by the weighted sum, the mean of those that agree.
+
+    >>> import torch
+    >>> trim_elect_mean(torch.tensor([[[1.0, 4.0]], [[-3.0, 2.0]]]), Context("w", (1, 2)), 1.0)
+    tensor([[-3.,  3.]])
+    """
+    import torch
+
+    weights = deltas.new_tensor([float(m.get("weight", 1.0)) for m in context.members] or [1.0] * len(deltas))
+    flat = deltas.reshape(len(deltas), -1)
+    count = max(1, int(density * flat.shape[1]))
+    kept = torch.zeros_like(flat)
+    places = flat.abs().topk(count, dim=1).indices
+    kept.scatter_(1, places, flat.gather(1, places))
+    voices = weights[:, None] * kept
+    sign = torch.where(voices.sum(0) >= 0, 1.0, -1.0).to(flat.dtype)
+    agree = (voices * sign > 0).to(flat.dtype)
+    share = (agree * weights[:, None]).sum(0)
+    merged = (agree * voices).sum(0) / torch.where(share == 0, 1, share)
+    return merged.reshape(deltas.shape[1:])

@@ -1,0 +1,34 @@
+"""The members' changes in the coordinates of their joint left singular vectors (KnOTS)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..part import Context
+from ..singular import eigen
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def knots(deltas: Tensor, context: Context) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """U' d_j, with [d_1 ... d_n] = U S [V_1 ... V_n]; each is S V_j. Back by U.
+
+    deltas: (members, rows, columns); results have the joint rank in place of rows. U are the eigenvectors of sum_j d_j d_j', or, where the
+    joint width is smaller than the height, come from the Gram matrix on that side. Source: Stoica et al. 2025, arXiv 2410.19735,
+    section 4; S stays with V_j as in the authors' code.
+    """
+    u = joint_basis(deltas.double())
+    moved = (u.T @ deltas.double()).to(deltas.dtype)
+    return moved, lambda merged: (u @ merged.double()).to(merged.dtype)
+
+
+def joint_basis(matrices: Tensor) -> Tensor:
+    """(rows, rank): an orthonormal basis of the columns of all matrices (n, rows, columns), by descending singular value."""
+    n, rows, columns = matrices.shape
+    if rows <= n * columns:
+        return eigen((matrices @ matrices.transpose(1, 2)).sum(0), max(rows, n * columns))[1]
+    side = matrices.transpose(0, 1).reshape(rows, n * columns)
+    values, v = eigen(side.T @ side, rows)
+    return side @ v / values.sqrt()

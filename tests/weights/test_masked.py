@@ -1,0 +1,285 @@
+"""Methods that choose or weigh entry by entry, against numbers by hand and slow float64 references."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import modelweave
+from modelweave.errors import ParameterError
+from modelweave.weights.combine.balance_competition import measured, shares
+from modelweave.weights.quantiles import FEW_PASSES, LITTLE_MEMORY, count_digits, find
+
+Array = NDArray[np.float64]
+TAU = ((1, -0.5, 0.2, 0), (0.8, 0.6, -0.1, 0.3))
+VARIANTS = ("paper", "main", "vision", "es")
+
+
+def merged(rows: Any, base: Any = None, **options: Any) -> Array:
+    members = [{"w": torch.tensor(np.asarray(r, np.float64))} for r in rows]
+    start = np.zeros_like(rows[0], np.float64) if base is None else np.asarray(base, np.float64)
+    return np.asarray(modelweave.merge(members, base={"w": torch.tensor(start)}, **options)["w"].numpy())
+
+
+def made(members: int, *shape: int, seed: int = 0) -> Array:
+    random = np.random.default_rng(seed)
+    return random.standard_normal((members, *shape)) ** 3
+
+
+# exact order statistics
+
+
+@pytest.mark.parametrize("digits", [FEW_PASSES, LITTLE_MEMORY])
+@pytest.mark.parametrize("chunk", [97, 1000])
+def test_order_statistics_are_those_of_a_sort(digits: tuple[int, ...], chunk: int) -> None:
+    values = torch.tensor(made(3, 1000), dtype=torch.float32)
+    values[1] = values[1].round()  # many equal ones, and zeros of both signs
+    values[2] *= 1e-39  # below the smallest normal number
+    ranks = [[0, 250, -1], [499, 3, 999], [-2, 640, 10]]
+    counts: list[Array] = []
+    for _ in digits:
+        counts.append(np.sum([count_digits(part, counts, ranks, digits) for part in values.split(chunk, 1)], axis=0))
+    expected = np.take_along_axis(np.sort(values.numpy(), axis=1), np.array(ranks) % 1000, 1)
+    assert np.array_equal(find(counts, ranks, digits), expected)
+
+
+# PCB
+
+
+def unit(x: Array) -> Array:
+    low, high = x.min(-1, keepdims=True), x.max(-1, keepdims=True)
+    return np.where(high > low, (x - low) / np.where(high > low, high - low, 1), 0)
+
+
+def softmax(x: Array) -> Array:
+    return np.asarray(np.exp(x) / np.exp(x).sum())
+
+
+def between(x: Array, low: int, high: int) -> Array:
+    ordered = np.sort(x)
+    return np.minimum(np.maximum(x, ordered[low]), ordered[high])
+
+
+def above(scores: Array, ranks: list[int]) -> NDArray[np.bool_]:
+    """Where a row's scores are above the one of that rank, as float32."""
+    rounded = scores.astype(np.float32)
+    return np.stack([row > np.sort(row)[rank] for row, rank in zip(rounded, ranks, strict=True)])
+
+
+def pcb(tau: Array, r: float, variant: str, clip: float | None = None, weight: Any = None) -> tuple[Array, Array, Array]:
+    """(direction, scores, values merged): the formulas as they stand, one member after another."""
+    n, d = tau.shape
+    weights = np.ones(n) if weight is None else np.asarray(weight)
+    if variant == "paper":
+        scores = np.stack([softmax(n * unit(t * t)) * sum(softmax(unit(t * other)) for other in tau) for t in tau])
+        kept = np.where(above(-scores, [max(1, round(r * d)) - 1] * n), 0, scores)
+        values = tau
+    else:
+        q = {"main": 1e-4}.get(variant, 1e-2) if clip is None else clip
+        sizes = np.stack([between(abs(t), int(d * q), int(d * (1 - q) - 1)) for t in tau])
+        signed = np.sign(tau) * unit(sizes)
+        inter = {
+            "main": np.tanh(tau * tau.sum(0)),
+            "vision": np.tanh(tau * signed.sum(0)),
+            "es": np.stack([np.tanh(s * signed).sum(0) for s in signed]),
+        }[variant]
+        scores = np.exp(n * unit(sizes) ** 2) * inter
+        beyond = np.stack([unit(between(s, int(d * (1 - r)), d - 1)) for s in scores])
+        kept = np.where(above(scores, [int(d * (1 - r))] * n), beyond, 0)
+        values = np.sign(tau) * sizes
+    total = kept.sum(0)
+    return (kept * values * weights[:, None]).sum(0) / np.where(total > 0, total, 1), scores, values
+
+
+@pytest.mark.parametrize(
+    ("variant", "density", "expected"),
+    [
+        ("main", 0.25, (0, 0, 0, 0)),  # nothing lies beyond the quantile: the authors' code gives NaN
+        ("main", 0.5, (0.55, 0, 0, 0)),
+        ("main", 0.75, (0.55, 0.6, 0.2, 0)),
+        ("main", 1.0, (0.55, 0.6, 0.2, 0.086183)),
+        ("paper", 0.5, (0.908870, 0.212171, 0, 0)),
+        ("paper", 1.0, (0.908870, 0.212171, 0.070159, 0.160303)),
+    ],
+)
+def test_pcb_by_hand(variant: str, density: float, expected: tuple[float, ...]) -> None:
+    assert merged(TAU, method="pcb", variant=variant, density=density) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_scores_of_the_paper_s_form_by_hand() -> None:
+    tau = torch.tensor(TAU, dtype=torch.float64)
+    kept, values = shares(tau, measured(tau, density=1, variant="paper"), variant="paper")
+    expected = ((0.584561, 0.054952, 0.036652, 0.033563), (0.489314, 0.100908, 0.027968, 0.038514))
+    assert kept.numpy() == pytest.approx(np.array(expected), abs=1e-6)
+    assert torch.equal(values, tau)
+
+
+def test_the_scores_of_the_released_form_by_hand() -> None:
+    expected = ((6.996003, -0.082367, 0.021663, 0), (6.603583, 0.166260, -0.010000, 0.105676))
+    assert pcb(np.array(TAU), 1.0, "main", clip=0)[1] == pytest.approx(np.array(expected), abs=1e-6)
+    tau = torch.tensor(TAU, dtype=torch.float64)
+    kept, _ = shares(tau, measured(tau, density=1, variant="main", clip=0), variant="main", clip=0)
+    assert kept.numpy() == pytest.approx(unit(np.array(expected)), abs=1e-6)
+    _, values = shares(tau, measured(tau, density=1, variant="main"), variant="main")
+    assert values.numpy() == pytest.approx(np.array(((0.5, -0.5, 0.2, 0), (0.6, 0.6, -0.1, 0.3))))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("density", [0.05, 0.3, 1.0])
+def test_pcb_is_the_slow_reference(variant: str, density: float) -> None:
+    tau = made(3, 2000)
+    weight = [1.2, 0.8, 1.0]
+    expected, _, _ = pcb(tau, density, variant, weight=weight)
+    found = merged(tau, method="pcb", variant=variant, density=density, weight=weight)
+    assert found == pytest.approx(expected, rel=2e-6, abs=2e-6)
+    assert np.count_nonzero(found) == np.count_nonzero(expected)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_pcb_over_many_chunks_is_the_slow_reference(variant: str) -> None:
+    tau = made(2, 1100, 1000).astype(np.float32)
+    members, base = [{"w": torch.from_numpy(t)} for t in tau], {"w": torch.zeros(1100, 1000)}
+    found = modelweave.merge(members, method="pcb", base=base, variant=variant, memory="1MiB", threads=2)["w"].numpy()
+    expected, _, _ = pcb(tau.reshape(2, -1).astype(np.float64), 0.1, variant)
+    assert np.allclose(found.reshape(-1), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_clip_that_is_given_goes_before_the_variant_s() -> None:
+    tau = made(2, 300)
+    found = merged(tau, method="pcb", variant="es", density=0.4, clip=0.2)
+    assert found == pytest.approx(pcb(tau, 0.4, "es", clip=0.2)[0], abs=1e-6)
+    with pytest.raises(ParameterError, match="variant paper clips nothing"):
+        merged(tau, method="pcb", variant="paper", clip=0.2)
+    with pytest.raises(ParameterError, match="variant must be one of paper, main, vision, es"):
+        merged(tau, method="pcb", variant="author")
+
+
+def test_each_member_may_have_its_own_density() -> None:
+    tau = made(2, 500)
+    members = [{"w": torch.tensor(t)} for t in tau]
+    found = modelweave.merge(members, method="pcb", base={"w": torch.zeros(500).double()}, variant="paper", density=[0.1, 0.4])["w"]
+    _, scores, _ = pcb(tau, 1.0, "paper")
+    kept = np.stack([np.where(s >= np.sort(s)[-k], s, 0) for s, k in zip(scores, (50, 200), strict=True)])
+    assert found.numpy() == pytest.approx((kept * tau).sum(0) / np.where(kept.any(0), kept.sum(0), 1), abs=1e-6)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_pcb_stays_between_the_changes_and_is_linear_in_the_scale(variant: str) -> None:
+    tau = made(4, 400)
+    one = merged(tau, method="pcb", variant=variant, density=0.6)
+    values = np.concatenate([pcb(tau, 0.6, variant)[2], np.zeros((1, 400))])
+    assert np.all(one <= values.max(0) + 1e-6) and np.all(one >= values.min(0) - 1e-6)
+    assert merged(tau, method="pcb", variant=variant, density=0.6, scale=1.7) == pytest.approx(1.7 * one)
+    assert merged(tau[::-1], method="pcb", variant=variant, density=0.6) == pytest.approx(one)
+
+
+def test_the_paper_s_form_keeps_identical_members() -> None:
+    tau = made(1, 64)[0]
+    assert merged([tau] * 3, method="pcb", variant="paper", density=1.0) == pytest.approx(tau)
+
+
+def test_the_released_form_leaves_out_opposites_and_dissenters() -> None:
+    tau = made(3, 100)
+    tau[:, 7] = (2.0, -2.0, 0.0)
+    tau[:, 8] = (3.0, 3.0, -1.0)
+    _, scores, values = pcb(tau, 0.2, "main")
+    assert scores[0, 7] == scores[1, 7] == 0 and scores[2, 8] < 0
+    found = merged(tau, method="pcb", density=0.2)
+    assert found[7] == 0
+    assert min(values[:2, 8]) - 1e-6 <= found[8] <= max(values[:2, 8]) + 1e-6
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "rows", [((0.0,) * 5, (1.0, 2, 3, -4, 0)), ((2.0,) * 5, (2.0,) * 5), ((0.0,), (3.0,)), ((1e-30, 2e-30), (0, 1e-30))]
+)
+@pytest.mark.parametrize("density", [0.1, 0.5, 1.0])
+def test_pcb_of_odd_changes_is_finite(variant: str, rows: Any, density: float) -> None:
+    assert np.isfinite(merged(rows, method="pcb", variant=variant, density=density)).all()
+
+
+# MagMax
+
+
+def test_magmax_takes_the_largest_change_and_of_equal_ones_the_last() -> None:
+    assert merged([(1, -4, 2, 0), (-3, 1, -2, 0)], method="magmax").tolist() == [-3, -4, -2, 0]
+    assert merged([(1, -4, 2, 0), (-3, 1, -2, 0)], method="magmax", scale=0.5).tolist() == [-1.5, -2, -1, 0]
+    tau = made(5, 300)
+    assert np.array_equal(merged(tau, method="magmax"), tau[abs(tau).argmax(0), np.arange(300)])
+
+
+# consensus
+
+
+def test_consensus_by_hand() -> None:
+    tau = [(1, 2, 1, 0), (1, 0.1, -1, 0), (1, 0.1, 0.5, 0)]
+    # sums 3, 2.2, 0.5: at 0 all see 1 > 0.4 * 2; at 1 only the first sees itself; at 2 they see 1 > 0.4 * 0.5, 1 > 0.4 * 1.5, 0.5 > 0
+    assert merged(tau, method="consensus") == pytest.approx((3, 0, 0.5, 0))
+    assert merged(tau, method="consensus", agree=1) == pytest.approx((3, 2.2, 0.5, 0))
+    assert merged(tau, method="consensus", agree=0) == pytest.approx((3, 2.2, 0.5, 0))
+    assert merged(tau, method="consensus", agree=4).tolist() == [0, 0, 0, 0]
+    assert merged(tau, method="consensus", agree=3, mask_lambda=[0.4, 0.4, 2]) == pytest.approx((0, 0, 0.5, 0))
+
+
+@pytest.mark.parametrize("agree", [1, 2, 3])
+def test_consensus_is_a_slow_loop(agree: int) -> None:
+    tau, weights, strictness = made(4, 200), (1.0, 0.5, 0.7, 2.0), (0.2, 0.3, 0.5, 0.6)
+    expected = np.zeros(200)
+    for at in range(200):
+        total = sum(w * t[at] for w, t in zip(weights, tau, strict=True))
+        votes = sum(abs(t[at]) > s * abs(total - t[at]) for s, t in zip(strictness, tau, strict=True))
+        expected[at] = total if votes >= agree else 0
+    found = merged(tau, method="consensus", weight=list(weights), mask_lambda=list(strictness), agree=agree)
+    assert found == pytest.approx(expected)
+
+
+# CABS
+
+
+def cabs(tau: Array, n: int, m: int) -> Array:
+    """(members, rows, last): what each member keeps, block by block and entry by entry."""
+    kept = np.zeros_like(tau)
+    members, rows, last = tau.shape
+    for row in range(rows):
+        for start in range(0, last, m):
+            block = range(start, min(start + m, last))
+            room, free = -(-n * len(block) // m), list(block)
+            for member in range(members):
+                for at in sorted(free, key=lambda k: (-abs(tau[member, row, k]), k))[:room]:
+                    kept[member, row, at] = tau[member, row, at]
+                    free.remove(at)
+    return kept
+
+
+def test_cabs_by_hand_and_the_order_matters() -> None:
+    tau = [(4, 3, 2, 1), (4, 3, 2, 1)]
+    assert merged(tau, method="cabs", n=1, m=4, weight=[1, 10]).tolist() == [4, 30, 0, 0]
+    assert merged(tau, method="cabs", n=1, m=4, weight=[10, 1]).tolist() == [40, 3, 0, 0]
+    assert merged(tau, method="cabs", n=1, m=2, weight=[1, 10]).tolist() == [4, 30, 2, 10]
+    assert merged(tau, method="cabs", n=3, m=4, weight=[1, 10]).tolist() == [4, 3, 2, 10]
+
+
+def test_cabs_ranks_equal_ones_by_place() -> None:
+    assert merged([(1, -1, 1, 1), (1, 1, 1, 2)], method="cabs", n=1, m=4, weight=[1, 10]).tolist() == [1, 0, 0, 20]
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 4), (3, 7), (2, 5), (8, 8), (3, 100)])
+def test_cabs_is_a_slow_loop_with_disjoint_supports(n: int, m: int) -> None:
+    tau = made(3, 6, 35).round(1)
+    kept = cabs(tau, n, m)
+    assert ((kept != 0).sum(0) <= 1).all()
+    assert merged(tau, method="cabs", n=n, m=m) == pytest.approx(kept.sum(0), abs=1e-12)
+
+
+def test_cabs_keeps_its_share_of_each_block() -> None:
+    found = merged(made(1, 10, 512), method="cabs")
+    assert ((found.reshape(-1, 256) != 0).sum(1) == 64).all()
+
+
+def test_cabs_refuses_more_than_the_block_holds() -> None:
+    with pytest.raises(ParameterError, match="n must be at most m, got 9 of 8"):
+        merged(made(2, 8), method="cabs", n=9, m=8)
