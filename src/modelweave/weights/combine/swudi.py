@@ -38,11 +38,14 @@ def swudi(deltas: Tensor, context: Context, *, time: float, rank_share: float) -
         basis = torch.linalg.qr(changes.reshape(-1, columns).T)[0]
         changes, start = changes @ basis, start @ basis
     scaled = changes / energy.sqrt()[:, None, None]
-    c = (scaled.transpose(1, 2) @ scaled).sum(0)
-    d = sum(x @ (s.T @ s) for x, s in zip(changes, scaled, strict=True))
+    c, d = torch.zeros_like(scaled[0].T @ scaled[0]), torch.zeros_like(start)
+    for change, unit in zip(changes, scaled, strict=True):
+        gram = unit.T @ unit
+        c += gram
+        d += change @ gram
     values, v = eigen(c, max(rows, columns))
     keep = min(len(values), math.ceil(rank_share * columns))
     values, v = values[:keep], v[:, :keep]
     f = 1 - torch.exp(-time * values)
-    merged = start - ((start @ v) * f) @ v.T + ((d @ v) * (f / values)) @ v.T
+    merged = start + ((d @ v) * (f / values) - (start @ v) * f) @ v.T
     return (merged if basis is None else merged @ basis.T).to(deltas.dtype)

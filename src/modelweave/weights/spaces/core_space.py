@@ -21,5 +21,5 @@ def core_space(deltas: Tensor, context: Context) -> tuple[Tensor, Callable[[Tens
     arXiv 2509.17786, section 3.
     """
     wide = deltas.double()
-    u, v = joint_basis(wide), joint_basis(wide.transpose(1, 2))
-    return (u.T @ wide @ v).to(deltas.dtype), lambda merged: (u @ merged.double() @ v.T).to(merged.dtype)
+    u, v = joint_basis(wide).to(deltas.dtype), joint_basis(wide.transpose(1, 2)).to(deltas.dtype)
+    return u.T @ deltas @ v, lambda merged: u @ merged @ v.T

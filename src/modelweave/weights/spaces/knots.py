@@ -19,9 +19,8 @@ def knots(deltas: Tensor, context: Context) -> tuple[Tensor, Callable[[Tensor], 
     joint width is smaller than the height, come from the Gram matrix on that side. Source: Stoica et al. 2025, arXiv 2410.19735,
     section 4; S stays with V_j as in the authors' code.
     """
-    u = joint_basis(deltas.double())
-    moved = (u.T @ deltas.double()).to(deltas.dtype)
-    return moved, lambda merged: (u @ merged.double()).to(merged.dtype)
+    u = joint_basis(deltas.double()).to(deltas.dtype)
+    return u.T @ deltas, lambda merged: u @ merged
 
 
 def joint_basis(matrices: Tensor) -> Tensor:
