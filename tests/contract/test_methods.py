@@ -116,6 +116,34 @@ def test_the_result_is_a_combination_of_the_inputs(row: Method) -> None:
     assert (stack.T @ solution - merged[:, None]).abs().max() < 1e-9
 
 
+def of_rank_one(base: Any, members: list[Any]) -> list[Any]:
+    return [{"w": base["w"] + torch.outer(m["w"][:, 0], m["w"][0])} for m in members]
+
+
+DEGENERATE = {
+    "all equal to the base": lambda base, members: [base for _ in members],
+    "one equal to the base": lambda base, members: [*members[:-1], base],
+    "all the same": lambda base, members: [members[0] for _ in members],
+    "opposite changes": lambda base, members: [{"w": base["w"] + (-1) ** i * (members[0]["w"] - base["w"])} for i in range(len(members))],
+    "changes of rank one": of_rank_one,
+    "a change in one entry": lambda base, members: [
+        {"w": base["w"] + (torch.arange(126) == i).reshape(9, 14)} for i in range(len(members))
+    ],
+}
+
+
+@by_name(ROWS)
+@pytest.mark.parametrize("case", DEGENERATE)
+def test_degenerate_changes_give_numbers(row: Method, case: str) -> None:
+    base, members = inputs(row)
+    odd = DEGENERATE[case](base, members)
+    merged = run(row, base, odd)
+    assert merged.isfinite().all()
+    # nothing moves further than all members together
+    reach = torch.stack([m["w"] - base["w"] for m in odd]).norm(dim=(1, 2)).sum()
+    assert row.needs.base != "required" or (merged - base["w"]).norm() <= 3 * reach + 1e-5
+
+
 @by_name(ROWS)
 def test_a_seed_decides_everything(row: Method) -> None:
     base, members = inputs(row, (40, 50))
