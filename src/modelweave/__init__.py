@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .catalog import METHODS as METHODS
     from .checkpoints.open import open_checkpoint as open_checkpoint
+    from .engine.continual import Continual as Continual
     from .engine.members import Prepared as Prepared
     from .engine.members import merge as merge
     from .engine.members import prepare as prepare
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "METHODS": "catalog",
     "open_checkpoint": "checkpoints.open",
+    "Continual": "engine.continual",
     "Prepared": "engine.members",
     "merge": "engine.members",
     "prepare": "engine.members",

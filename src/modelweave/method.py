@@ -7,9 +7,9 @@ so nothing about a method is said twice. Rows import no tensor library.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from .errors import ParameterError, unknown
 
@@ -106,6 +106,14 @@ class Needs:
     max_models: int | None = None
 
 
+class Rescaling(NamedTuple):
+    """factor: on a direction, for the whole model. record: what the result's manifest keeps for a later merge to go on from."""
+
+    factor: float
+    record: Mapping[str, Any]
+    warning: str = ""
+
+
 @dataclass(frozen=True)
 class Method:
     """One published method of the weights family, as a composition of parts: per_delta -> space -> combine -> after.
@@ -134,6 +142,8 @@ class Method:
     """Other defaults by name, where a paper or a tool differs; what a recipe says itself goes before them."""
     constraint: Callable[[Mapping[str, Any]], str | None] | None = None
     """A check over several parameters of one member at once; returns the complaint or None."""
+    over_model: Callable[[Sequence[float], float, Sequence[Mapping[str, Any]]], Rescaling] | None = None
+    """(norms of the members' changes, norm of the direction, the members' records) -> factor; norms are over the whole model."""
 
     @property
     def parts(self) -> str:

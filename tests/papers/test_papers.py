@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from modelweave.errors import ParameterError
-from modelweave.papers import harness, p22, p25, p29
+from modelweave.papers import harness, p22, p25, p29, p48
 from modelweave.papers.evidence import evidence_page
 from modelweave.papers.harness import Check, Experiment, Row, reproduce
 from modelweave.papers.index import PAPERS
-from modelweave.papers.suite import accuracy, flat, make_suite, symmetry, unflat
+from modelweave.papers.suite import Suite, accuracy, flat, make_suite, symmetry, unflat
 
 
 def test_every_paper_is_listed_once() -> None:
     assert sorted(PAPERS) == list(range(1, 60))
-    assert {n for n, paper in PAPERS.items() if paper.experiment} == {22, 25, 29}
+    assert {n for n, paper in PAPERS.items() if paper.experiment} == {22, 25, 29, 48}
 
 
 def experiment(margin: float, control: float) -> Experiment:
@@ -53,7 +53,7 @@ def test_the_page_of_evidence_lists_every_paper(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_paper_without_an_experiment_is_one_sentence() -> None:
-    with pytest.raises(ParameterError, match="paper 8 has no experiment yet; those that have one: 22, 25, 29"):
+    with pytest.raises(ParameterError, match="paper 8 has no experiment yet; those that have one: 22, 25, 29, 48"):
         reproduce(8)
 
 
@@ -112,7 +112,21 @@ def test_shares_in_other_places_are_other_merges_and_equal_shares_the_mean() -> 
     assert (moved["all"] != 0).double().mean() == pytest.approx(1 - 0.8**2, abs=0.03)
 
 
+def test_the_baselines_of_continual_merging_by_hand() -> None:
+    def state(value: float) -> dict[str, torch.Tensor]:
+        return {"w": torch.full((2, 2), value)}
+
+    suite = Suite(state(1.0), [state(2.0), state(4.0), state(9.0)], [], [])
+
+    def last(steps: p48.Steps) -> float:
+        return float([merged["w"][0, 0] for merged, _ in steps][-1])
+
+    assert last(p48.running_average(suite, (0, 1, 2))) == pytest.approx(5)
+    assert last(p48.continual_sum(suite, (0, 1, 2))) == pytest.approx(1 + 0.3 * (1 + 3 + 8))
+    assert last(p48.continual_ties(suite, (0, 1))) == pytest.approx(1 + 0.5 + 0.5 * (0.5 + 3))  # equals of the trimmed edge stay
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [22, 25, 29])
+@pytest.mark.parametrize("number", [22, 25, 29, 48])
 def test_claims_hold_on_seeds_that_nothing_was_chosen_on(number: int) -> None:
     assert reproduce(number, (11, 12, 13)).holds

@@ -422,10 +422,15 @@ modules:
 
 
 def test_one_recipe_over_several_stacks_gives_each_its_gradient():
-    text = LINEAR.replace("weight: 1", "weight: [0, 1]")
+    text = LINEAR.replace("weight: 1", "weight: [1, 3]")
     plan = planned(text, vision("a"), vision("b"))
-    assert [tensor(plan, f"model.visual.blocks.{i}.w").per_input[0]["weight"] for i in range(3)] == [0, 0.5, 1]
-    assert tensor(plan, Q.format(3)).per_input[0]["weight"] == 1
+    assert [tensor(plan, f"model.visual.blocks.{i}.w").per_input[0]["weight"] for i in range(3)] == [1, 2, 3]
+    assert tensor(plan, Q.format(3)).per_input[0]["weight"] == 3
+
+
+def test_weights_that_cannot_be_normalized_are_found_while_planning():
+    with pytest.raises(ParameterError, match=r"model\.embed_tokens\.weight: linear: the weights sum to 0"):
+        planned(LINEAR.replace("weight: 1", "weight: 0"), llama("a"), llama("b"))
 
 
 def test_outputs_stand_in_the_donors_order_with_layers_by_number():

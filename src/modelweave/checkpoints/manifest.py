@@ -12,6 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from .json_text import parse_json
+from .tensors import Checkpoint
+
+NAME = "modelweave.json"
 FORMAT = 1
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
@@ -56,6 +60,16 @@ def manifest(
     }
     cleaned: dict[str, Any] = publishable(record)
     return cleaned
+
+
+def recorded(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """What an earlier merge left in the checkpoint's modelweave.json; empty where there is none.
+
+    An adapter shows the files of its base, but is another model.
+    """
+    if hasattr(checkpoint, "base") or NAME not in checkpoint.side_files():
+        return {}
+    return parse_json(checkpoint.side_file(NAME), f"model '{checkpoint.label}': '{NAME}'")
 
 
 def without_secrets(text: str) -> str:

@@ -114,13 +114,10 @@ class LocalSource(ByteSource):
         return fd
 
     def _fill(self, fd: int, offset: int, out: Bytes) -> None:
-        view, done = out.data, 0
-        while done < len(view):
-            with self._told():
-                count = _pread_into(fd, view[done:], offset + done)
-            if not count:
-                raise ended(self.where, offset + len(view), offset + done)
-            done += count
+        with self._told():
+            done = read_at(fd, out.data, offset)
+        if done < out.nbytes:
+            raise ended(self.where, offset + out.nbytes, offset + done)
 
     @contextlib.contextmanager
     def _told(self) -> Any:
@@ -171,6 +168,17 @@ class SourceFile(io.RawIOBase):
             self._source.read_into(self._at, np.frombuffer(buffer, np.uint8, count))
         self._at += count
         return count
+
+
+def read_at(descriptor: int, view: memoryview, offset: int) -> int:
+    """Fill a view from a position of a file, from several threads at once; returns how many bytes there were."""
+    done = 0
+    while done < len(view):
+        count = _pread_into(descriptor, view[done:], offset + done)
+        if not count:
+            break
+        done += count
+    return done
 
 
 def ended(where: str, expected: int, got: int) -> CheckpointError:

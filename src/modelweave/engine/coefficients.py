@@ -14,7 +14,7 @@ from ..weights.part import spec_of
 from .kernels import Chunk
 from .order_statistics import differences
 from .scheduler import Stages, Task
-from .workbench import Scratch, Workbench, context_of, options_of, spans, total
+from .workbench import Scratch, Workbench, options_of, spans, total
 
 Floats = NDArray[np.float64]
 
@@ -36,12 +36,14 @@ def coefficient_job(bench: Workbench, plan: TensorPlan) -> Stages:
     if axis == "tensor":
         measured = total((yield [_measuring(bench, plan, *p) for p in spans(plan.count)]))
     coefficients = np.asarray(part(measured, plan.per_input, **options), np.float64)
+    if spec_of(part).placed:
+        bench.note(plan.name, ", ".join(f"{c:g} of '{label}'" for c, label in zip(coefficients, plan.labels, strict=False)))
     yield [_summing(bench, plan, coefficients, scale, *p) for p in spans(plan.count)]
 
 
 def _options(plan: TensorPlan) -> dict[str, Any]:
     assert plan.method is not None
-    placed = {"context": context_of(plan)} if spec_of(plan.method.combine).placed else {}
+    placed = {"context": plan.context} if spec_of(plan.method.combine).placed else {}
     return options_of(plan.method.combine, plan.shared) | placed
 
 

@@ -15,7 +15,7 @@ from ..weights.part import Context, Spec, spec_of
 from .coefficients import store_direction
 from .order_statistics import differences
 from .scheduler import Stages, Task
-from .workbench import Scratch, Workbench, context_of, options_of, spans
+from .workbench import Scratch, Workbench, options_of, spans
 
 
 def general_job(bench: Workbench, plan: TensorPlan) -> Stages:
@@ -86,4 +86,4 @@ def _tensors(bench: Workbench, plan: TensorPlan, chunk: Any, row: int, seen: tup
     if chunk.base is not None:
         alone = replace(chunk, data=[chunk.base], dtypes=[chunk.base_dtype], base=None)
         base = torch.from_numpy(differences(bench, plan, alone)[0].astype(values.dtype, copy=False)).reshape(shape).to(bench.device)
-    return deltas, replace(context_of(plan), base=base, seen=seen, seed=bench.seed)
+    return deltas, replace(plan.context, base=base, seen=seen, seed=bench.seed)

@@ -117,7 +117,7 @@ def prepare(
     if "scale" in parameters or "lambda" in parameters:
         raise ParameterError("prepare: scale is what .at(scale) is for; leave it out here")
     plan = _plan(models, method, base, None, missing, preset, after, seed, parameters)
-    start = {name: _tensor(ref.read(), ref.shape, ref.dtype) for name, ref in plan.checkpoints[0].items()}
+    start = {name: tensor_of(ref.read(), ref.shape, ref.dtype) for name, ref in plan.checkpoints[0].items()}
     moved = tuple(_wide(t) for t in plan.tensors if t.method is not None and t.base is not None)
     options: dict[str, Any] = {
         "threads": threads,
@@ -128,7 +128,7 @@ def prepare(
     }
     sink = MemorySink((t.name, t.shape, t.dtype) for t in moved)
     run(moved, sink, add_base=False, **options)
-    direction = {t.name: _tensor(sink.data[t.name], t.shape, t.dtype) for t in moved}
+    direction = {t.name: tensor_of(sink.data[t.name], t.shape, t.dtype) for t in moved}
     return Prepared({name: start[name] for name in start}, direction)
 
 
@@ -215,7 +215,7 @@ def _size(memory: int | str) -> int:
 def _state_dict(plan: Plan, options: Mapping[str, Any]) -> dict[str, Tensor]:
     sink = MemorySink((t.name, t.shape, t.dtype) for t in plan.tensors)
     run(plan.tensors, sink, **options)
-    merged = {t.name: _tensor(sink.data[t.name], t.shape, t.dtype) for t in plan.tensors}
+    merged = {t.name: tensor_of(sink.data[t.name], t.shape, t.dtype) for t in plan.tensors}
     origin = plan.checkpoints[0]
     for name, tensor in merged.items():
         held = getattr(origin[name], "tensor", None) if name in origin else None
@@ -227,7 +227,8 @@ def _state_dict(plan: Plan, options: Mapping[str, Any]) -> dict[str, Tensor]:
     return merged
 
 
-def _tensor(data: Bytes, shape: tuple[int, ...], dtype: str) -> Tensor:
+def tensor_of(data: Bytes, shape: tuple[int, ...], dtype: str) -> Tensor:
+    """A result's bytes as a tensor."""
     import torch
 
     kind = getattr(torch, DTYPES[dtype].torch)

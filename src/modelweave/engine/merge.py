@@ -22,6 +22,7 @@ from ..recipes.load import load_recipe
 from ..recipes.plan import Plan
 from ..recipes.planned import plan_documents
 from .run import Progress, TensorReport, run
+from .two_pass import Kept
 
 SHARD = 5_000_000_000
 
@@ -105,6 +106,7 @@ def write_plan(
     seed = plan.seed if seed is None else seed
     refuse_inside(out, [p for c in plan.checkpoints if (p := local_folder(c)) is not None])
     specs = [(t.name, t.shape, t.dtype) for t in plan.tensors]
+    kept = Kept()
     with FolderSink(out, specs, fingerprint=fingerprint(plan, seed), shard_size=shard_size, resume=resume) as sink:
         reports = run(
             plan.tensors,
@@ -115,13 +117,15 @@ def write_plan(
             seed=seed,
             allow_nonfinite=allow_nonfinite,
             progress=progress,
+            spill=sink.out.parent,
+            kept=kept,
         )
-        for name, content in _side_files(plan, out.name, reports, seed, time.time() - began).items():
+        for name, content in _side_files(plan, out.name, reports, seed, time.time() - began, kept).items():
             sink.write_file(name, content)
         sink.commit()
         notice = getattr(sink, "notice", None)
     written = sum(f.stat().st_size for f in out.iterdir() if f.is_file())
-    warnings = (*plan.warnings, *([notice] if notice else []))
+    warnings = (*plan.warnings, *kept.warnings, *([notice] if notice else []))
     return MergeResult(out, tuple(reports), dict(plan.dropped), warnings, written, time.time() - began)
 
 
@@ -138,7 +142,7 @@ def local_folder(checkpoint: Any) -> Path | None:
     return Path(folder) if folder else None
 
 
-def _side_files(plan: Plan, name: str, reports: Sequence[TensorReport], seed: int, seconds: float) -> dict[str, bytes]:
+def _side_files(plan: Plan, name: str, reports: Sequence[TensorReport], seed: int, seconds: float, kept: Kept) -> dict[str, bytes]:
     """Everything beside the weights: config, tokenizer and its kin, card, manifest."""
     files = dict(plan.side_files)
     if plan.config is not None:
@@ -159,7 +163,8 @@ def _side_files(plan: Plan, name: str, reports: Sequence[TensorReport], seed: in
         seed=seed,
         seconds=seconds,
         dropped=dict(plan.dropped),
-        warnings=list(plan.warnings),
+        warnings=[*plan.warnings, *kept.warnings],
+        **kept.records,
     )
     try:
         files["modelweave.json"] = (json.dumps(record, indent=1) + "\n").encode()

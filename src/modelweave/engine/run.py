@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..checkpoints.tensors import Sink
@@ -18,6 +19,7 @@ from .general import general_job
 from .joined import JoinedSink, join
 from .kernels import BINS, BLOCK, CompiledKernels, Kernels, library_path
 from .scheduler import Job, Stages, run_jobs
+from .two_pass import Kept, Step, adding_job, directions
 from .votes import vote_job
 from .workbench import CHUNK, SPAN, Scratch, Workbench, spans
 
@@ -47,22 +49,29 @@ def run(
     allow_nonfinite: bool = False,
     progress: Progress | None = None,
     add_base: bool = True,
+    spill: Path | None = None,
+    kept: Kept | None = None,
 ) -> list[TensorReport]:
     """Compute every tensor that the sink does not have yet and hand it over.
 
     threads: workers, the number of cores by default. memory: bytes for buffers and statistics; a method that needs whole matrices
     takes them one at a time where two do not fit. device: `cpu`, or a torch device. progress(done, total) in bytes read and written.
-    add_base: off to get what is added to the base alone.
+    add_base: off to get what is added to the base alone. spill: a folder for what methods over the whole model must set aside, memory by
+    default; kept: takes what they leave for the manifest and the user.
     Results do not depend on threads, memory or chunks. Raises the first error of any worker.
     """
     threads = threads or os.cpu_count() or 1
     joined = JoinedSink(sink, kernels(device))
     left = join(tensors, joined)
     bench = Workbench(
-        joined.kernels, joined, seed, allow_nonfinite, _chunk(left, threads, memory), device, add_base, _meter(left, progress)
+        joined.kernels, joined, seed, allow_nonfinite, _chunk([*left, *tensors], threads, memory), device, add_base, _meter(left, progress)
     )
-    with _one_torch_thread(left, device):
-        run_jobs(_jobs(bench, left), threads, memory, Scratch)
+
+    def run_all(jobs: Iterable[Job]) -> None:
+        run_jobs(jobs, threads, memory, Scratch)
+
+    with _one_torch_thread(tensors, device), directions(bench, tensors, _job, run_all, spill, kept or Kept()) as steps:
+        run_all(_job(bench, plan, steps.get(plan.name)) for plan in left)
     return [_report(bench, plan) for plan in tensors]
 
 
@@ -107,15 +116,14 @@ def footprint(plan: TensorPlan) -> int:
     return 0
 
 
-def _jobs(bench: Workbench, tensors: Sequence[TensorPlan]) -> Iterator[Job]:
-    for plan in tensors:
-        yield Job(_finished(bench, plan), footprint(plan))
+def _job(bench: Workbench, plan: TensorPlan, step: Step | None = None) -> Job:
+    return Job(_finished(bench, plan, step), 0 if step else footprint(plan))
 
 
-def _finished(bench: Workbench, plan: TensorPlan) -> Stages:
+def _finished(bench: Workbench, plan: TensorPlan, step: Step | None) -> Stages:
     if plan.count:
         try:
-            yield from stages_of(bench, plan)
+            yield from stages_of(bench, plan) if step is None else adding_job(bench, plan, step)
         except ParameterError as error:
             raise ParameterError(f"{plan.name}: {error}") from error
     bench.sink.finish(plan.name)
@@ -159,7 +167,7 @@ def passes(plan: TensorPlan) -> int:
         return 1
     spec = spec_of(plan.method.combine)
     extra = len(spec.rounds) + bool(spec.gram) + spec.energy + len(plan.method.per_delta)
-    return 1 + extra
+    return 1 + extra + 2 * bool(plan.method.over_model)
 
 
 def _report(bench: Workbench, plan: TensorPlan) -> TensorReport:

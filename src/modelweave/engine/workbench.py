@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checkpoints.dtypes import DTYPES
-from ..checkpoints.layers import comes_before_layers
 from ..checkpoints.tensors import Bytes, Sink, TensorRef
 from ..errors import CompatibilityError, NonFiniteError
 from ..recipes.plan import TensorPlan
-from ..weights.part import Context, spec_of
+from ..weights.part import spec_of
 from .kernels import BASE_BIT, BLOCK, OUTPUT_BIT, Chunk, Kernels
 
 SPAN = 1024 * BLOCK
@@ -165,9 +164,3 @@ def _narrow(values: Bytes, dtype: str) -> Bytes:
 def options_of(part: Any, options: Any) -> dict[str, Any]:
     """Those of a part's options that a mapping holds."""
     return {name: options[name] for name in spec_of(part).options if name in options}
-
-
-def context_of(plan: TensorPlan) -> Context:
-    """What a part may know of a tensor beside its values."""
-    before = plan.layer is None and comes_before_layers(plan.name)
-    return Context(plan.name, plan.shape, plan.per_input, plan.layer, plan.layers, before)

@@ -90,6 +90,7 @@ _ALL = (
         "Merging Models on the Fly Without Retraining: A Sequential Approach to Scalable Continual Model Merging",
         "2501.09522",
         "weights",
+        True,
     ),
     Paper(
         49,

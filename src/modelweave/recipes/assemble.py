@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import CompatibilityError
+from ..errors import CompatibilityError, ParameterError
 from ..method import Method
+from ..weights.part import spec_of
 from .after import steps_of
 from .document import Document
+from .earlier import with_earlier
 from .outputs import Output
 from .parameters import check_together, levels_of, member_values, shared_values
 from .parts import Part, Surroundings, copied, out_dtype, part_of
@@ -100,13 +102,14 @@ def _merged(
         levels = levels_of(around.document, region, block, rule, part.source)
         own.append(member_values(method, levels, name=part.name, t=output.t, who=part.who))
     check_together(method, shared, own, [part.who for part in members])
+    own = list(with_earlier(method, shared, own, members))
     steps = steps_of(around.document.after, method, base is not None)
     if steps:
         shared["scale"] = math.prod([shared.get("scale", 1.0), *(step(output.layer, output.layers, len(members)) for step in steps)])
     if base is not None and method.needs.base == "first":
         members, own, base = [base, *members], [{}, *own], None
     lender = base or next((part for part in present if part.view is around.donor), present[0])
-    return TensorPlan(
+    plan = TensorPlan(
         name=output.name,
         shape=lender.ref.shape,
         dtype=out_dtype(lender.ref, around.document),
@@ -120,6 +123,20 @@ def _merged(
         layer=output.layer,
         layers=output.layers,
     )
+    _check_answer(plan)
+    return plan
+
+
+def _check_answer(plan: TensorPlan) -> None:
+    """Ask a part that needs no look at the values for its coefficients, so that what it refuses is refused before a byte is read."""
+    assert plan.method is not None
+    spec = spec_of(plan.method.combine)
+    if spec.kind == "coefficients" and not spec.gram:
+        options = {name: plan.shared[name] for name in spec.options} | ({"context": plan.context} if spec.placed else {})
+        try:
+            plan.method.combine(None, plan.per_input, **options)
+        except ParameterError as error:
+            raise ParameterError(f"{plan.name}: {error}") from error
 
 
 def _numbers(members: Sequence[Part], step: int) -> tuple[int, ...]:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..checkpoints.layers import comes_before_layers
 from ..checkpoints.tensors import Checkpoint, TensorRef
 from ..method import Method
+from ..weights.part import Context
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,12 @@ class TensorPlan:
     def count(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
+
+    @property
+    def context(self) -> Context:
+        """What a part may know of the tensor beside its values."""
+        before = self.layer is None and comes_before_layers(self.name)
+        return Context(self.name, self.shape, self.per_input, self.layer, self.layers, before)
 
     @property
     def wide(self) -> bool:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ..checkpoints.layers import Layout, find_layout
+from ..checkpoints.manifest import recorded
 from ..checkpoints.tensors import Checkpoint, TensorRef
 from ..errors import CheckpointError
 
@@ -42,6 +44,11 @@ class View:
         for name, place in self.layout.places.items():
             found.setdefault((place.stack, place.layer), []).append(name)
         return {key: tuple(names) for key, names in found.items()}
+
+    @cached_property
+    def recorded(self) -> Mapping[str, Any]:
+        """The record of the merge that made this input, if one did."""
+        return recorded(self.checkpoint)
 
     @cached_property
     def ties(self) -> bool:
