@@ -138,6 +138,8 @@ class Method:
     paper: int | None = None
     level: str = "weights"
     note: str = ""
+    masks: Callable[..., Any] | None = None
+    """(deltas, direction) -> which entries of the direction are a member's own; saved beside a result that is written."""
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Other defaults by name, where a paper or a tool differs; what a recipe says itself goes before them."""
     constraint: Callable[[Mapping[str, Any]], str | None] | None = None

@@ -18,6 +18,7 @@ from .journal import Journal
 from .layout import METADATA, Shard, Spec, index_of, shards_of, size_of
 from .lock import FolderLock
 from .shard_file import kept, open_shard, sync_entry, sync_tree, write_at
+from .side_tensors import SideTensors
 from .tensors import Bytes
 
 _JOURNAL = ".journal"
@@ -121,6 +122,10 @@ class FolderSink:
         if name.casefold() in {self._index.casefold(), *(s.name.casefold() for s in self._shards)}:
             raise OutputError(f"'{name}' is the name of the weights; choose another for this file")
         self._put(PurePosixPath(*parts), data)
+
+    def side_tensors(self, stem: str, specs: Sequence[Spec], metadata: Mapping[str, str]) -> SideTensors:
+        """A file of tensors beside the weights, to be filled before `commit`."""
+        return SideTensors(self._staging, stem, specs, metadata)
 
     def commit(self) -> Path:
         """Let the folder appear under its name. Raises OutputError while a tensor is unfinished."""

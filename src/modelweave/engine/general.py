@@ -39,7 +39,7 @@ def _writing(bench: Workbench, plan: TensorPlan, seen: tuple[NDArray[np.float64]
     def task(own: Scratch) -> None:
         for at, count in bench.chunks(start, stop, row):
             chunk = bench.read(own, plan, at, count)
-            deltas, context = _tensors(bench, plan, chunk, row, seen)
+            deltas, context = tensors_of(bench, plan, chunk, row, seen)
             for step in method.per_delta:
                 deltas = step(deltas, context, **_own(spec_of(step), plan.shared))
             back = None
@@ -64,7 +64,7 @@ def _measuring(
     def task(own: Scratch) -> NDArray[np.float64]:
         total: Any = 0
         for at, count in bench.chunks(start, stop, row):
-            deltas, context = _tensors(bench, plan, bench.read(own, plan, at, count), row, seen)
+            deltas, context = tensors_of(bench, plan, bench.read(own, plan, at, count), row, seen)
             total = total + measure(deltas, context, seen, **options)
         return np.asarray(total, np.float64)
 
@@ -75,7 +75,7 @@ def _own(spec: Spec, options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in spec.options if name in options}
 
 
-def _tensors(bench: Workbench, plan: TensorPlan, chunk: Any, row: int, seen: tuple[NDArray[np.float64], ...]) -> tuple[Any, Context]:
+def tensors_of(bench: Workbench, plan: TensorPlan, chunk: Any, row: int, seen: tuple[NDArray[np.float64], ...]) -> tuple[Any, Context]:
     """The members' differences (members, ...) on the device, in float32 or wider, and the context with the base's values."""
     import torch
 

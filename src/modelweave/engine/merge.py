@@ -119,6 +119,7 @@ def write_plan(
             progress=progress,
             spill=sink.out.parent,
             kept=kept,
+            masks_into=sink,
         )
         for name, content in _side_files(plan, out.name, reports, seed, time.time() - began, kept).items():
             sink.write_file(name, content)

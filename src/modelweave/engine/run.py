@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints.folder import FolderSink
 from ..checkpoints.tensors import Sink
 from ..errors import CompatibilityError, ParameterError
 from ..recipes.plan import TensorPlan
@@ -18,6 +19,7 @@ from .copies import copy_job
 from .general import general_job
 from .joined import JoinedSink, join
 from .kernels import BINS, BLOCK, CompiledKernels, Kernels, library_path
+from .masks import write_masks
 from .scheduler import Job, Stages, run_jobs
 from .two_pass import Kept, Step, adding_job, directions
 from .votes import vote_job
@@ -51,13 +53,14 @@ def run(
     add_base: bool = True,
     spill: Path | None = None,
     kept: Kept | None = None,
+    masks_into: FolderSink | None = None,
 ) -> list[TensorReport]:
     """Compute every tensor that the sink does not have yet and hand it over.
 
     threads: workers, the number of cores by default. memory: bytes for buffers and statistics; a method that needs whole matrices
     takes them one at a time where two do not fit. device: `cpu`, or a torch device. progress(done, total) in bytes read and written.
     add_base: off to get what is added to the base alone. spill: a folder for what methods over the whole model must set aside, memory by
-    default; kept: takes what they leave for the manifest and the user.
+    default; kept: takes what they leave for the manifest and the user. masks_into: where the members' masks go, for methods with such.
     Results do not depend on threads, memory or chunks. Raises the first error of any worker.
     """
     threads = threads or os.cpu_count() or 1
@@ -72,6 +75,8 @@ def run(
 
     with _one_torch_thread(tensors, device), directions(bench, tensors, _job, run_all, spill, kept or Kept()) as steps:
         run_all(_job(bench, plan, steps.get(plan.name)) for plan in left)
+        if masks_into is not None:
+            write_masks(bench, tensors, masks_into, run_all)
     return [_report(bench, plan) for plan in tensors]
 
 

@@ -10,6 +10,7 @@ from .combine.balance_competition import balance_competition
 from .combine.disjoint_blocks import disjoint_blocks
 from .combine.largest import largest
 from .combine.shared_support import shared_support
+from .combine.unify import own_entries, unify
 from .options import SCALE, SCOPE, WEIGHT
 
 
@@ -48,7 +49,7 @@ ROWS: tuple[Method, ...] = (
         keeps=frozenset({"order_free", "zero_delta_is_base"}),
         paper=22,
         constraint=_clips,
-        note="ranked within each tensor, where the authors (and the presets) rank the whole model; small tensors, of up to 1 / density, stay",
+        note="ranked within tensors, where the authors (and the presets) rank the whole model; tensors of up to 1 / density entries stay",
     ),
     Method(
         "magmax",
@@ -60,6 +61,19 @@ ROWS: tuple[Method, ...] = (
         needs=Needs("required"),
         keeps=frozenset({"exact_on_identical", "zero_delta_is_base", "single_is_itself"}),
         note="of equally large changes the last member's, as in the authors' code, whose scripts scale by 0.5",
+    ),
+    Method(
+        "emr",
+        "EMR-Merging",
+        "base + scale * sign(sum_j d_j) times the largest abs(d_j) of that sign",
+        "Huang et al. 2024, arXiv 2405.17461, section 3.2",
+        combine=unify,
+        parameters=(SCALE,),
+        needs=Needs("required"),
+        keeps=frozenset({"order_free", "exact_on_identical", "zero_delta_is_base", "single_is_itself"}),
+        masks=own_entries,
+        note="a written result has each member's mask and rescaler beside it, for modelweave.recover; rescalers are ratios of sums, as in "
+        "the paper, where the authors' code adds up the means of tensors",
     ),
     Method(
         "consensus",
