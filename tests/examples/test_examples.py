@@ -85,6 +85,10 @@ def test_gradient_runs_opposite_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert (t[first + "self_attn.q_proj.weight"], t[last + "self_attn.q_proj.weight"]) == (0, 1)
     assert (t[first + "mlp.up_proj.weight"], t[last + "mlp.up_proj.weight"]) == (1, 0)
     assert t["model.norm.weight"] == 0.5
+    # the schedule of Lu, Luu and Buehler 2024, worked by hand for 32 layers
+    attention = {0: 0, 1: 0.0645, 7: 0.4516, 8: 0.4935, 15: 0.3129, 16: 0.3258, 23: 0.6871, 24: 0.7290, 31: 1}
+    for layer, value in attention.items():
+        assert t[f"model.layers.{layer}.self_attn.q_proj.weight"] == pytest.approx(value, abs=5e-5)
 
 
 def test_two_domains_split_a_module_into_code_and_prose() -> None:
