@@ -14,7 +14,7 @@ from modelweave.cli import app as app_module
 from modelweave.cli.app import main
 from modelweave.errors import OutputError
 
-COMMANDS = ("merge", "plan", "inspect", "diff", "methods", "papers", "reproduce", "schema", "demo")
+COMMANDS = ("merge", "plan", "inspect", "diff", "advise", "methods", "papers", "reproduce", "schema", "demo")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(modelweave.__file__).parents[1])}
 
 

@@ -63,7 +63,7 @@ _ALL = (
     Paper(28, "Automatic Data Augmentation via Invariance-Constrained Learning", "2209.15031", "training"),
     Paper(29, "Resolving Interference When Merging Models", "2306.01708", "weights", True),
     Paper(30, "Building Variable-sized Models via Learngene Pool", "2312.05743", "layers"),
-    Paper(31, "Layer Swapping for Zero-Shot Cross-Lingual Transfer in Large Language Models", "2410.01335", "weights"),
+    Paper(31, "Layer Swapping for Zero-Shot Cross-Lingual Transfer in Large Language Models", "2410.01335", "weights", True),
     Paper(32, "Twin-Merging: Dynamic Integration of Modular Expertise in Model Merging", "2406.15479", "experts"),
     Paper(33, "Talking Heads: Understanding Inter-layer Communication in Transformer Language Models", "2406.09519", "analysis"),
     Paper(34, "CodeGen2: Lessons for Training LLMs on Programming and Natural Languages", "2305.02309", "training"),

@@ -27,11 +27,11 @@ def run(seed: int) -> list[Row]:
     from ..engine.members import merge
 
     suite = make_suite(seed, experts=TASKS)
-    rows = [*_parents(suite, ""), *(_row(f"SLERP {t:g}", _slerp(*suite.experts, t), suite) for t in FRACTIONS)]
+    rows = [*_parents(suite, ""), *(_row(f"SLERP {t:g}", _slerp(suite.experts, t), suite) for t in FRACTIONS)]
     rows.append(_row("straight line", merge(suite.experts, method="linear"), suite))
     strangers = [suite.experts[0], make_suite(seed + 1000, experts=TASKS).experts[1]]
     other = Suite(suite.base, strangers, suite.validation, suite.test)
-    rows += [*_parents(other, ", of two starts"), _row("SLERP 0.5, of two starts", _slerp(*strangers, 0.5), other)]
+    rows += [*_parents(other, ", of two starts"), _row("SLERP 0.5, of two starts", _slerp(strangers, 0.5), other)]
     return [*rows, {"condition": "between the parents", **likeness(*suite.experts)}]
 
 
@@ -43,10 +43,10 @@ def _row(condition: str, model: State, suite: Suite) -> Row:
     return {"condition": condition, "accuracy": mean_accuracy(model, suite.test[:TASKS])}
 
 
-def _slerp(one: State, other: State, t: float) -> dict[str, Any]:
+def _slerp(parents: Sequence[State], t: float) -> dict[str, Any]:
     from ..engine.members import merge
 
-    return merge([other], method="slerp", base=one, t=t)
+    return merge([parents[1]], method="slerp", base=parents[0], t=t)
 
 
 def likeness(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, float]:
@@ -74,9 +74,12 @@ def judge(rows: Sequence[Row]) -> list[Check]:
     ]
     checks += [Check(f"SLERP {t:g} - better parent", "no claim", gain(f"SLERP {t:g}"), True, "report") for t in (0.3, 0.7)]
     for column, words in (("cosine", "least cosine of a tensor between the parents"), ("norm_ratio", "largest ratio of norms")):
-        got = per_seed(rows, lambda by, column=column: by["between the parents"][column])
-        checks.append(Check(words, "no claim", got, True, "report"))
+        checks.append(Check(words, "no claim", _between(rows, column), True, "report"))
     return checks
+
+
+def _between(rows: Sequence[Row], column: str) -> tuple[float, ...]:
+    return per_seed(rows, lambda by: float(by["between the parents"][column]))
 
 
 EXPERIMENT = Experiment(

@@ -1,0 +1,211 @@
+"""What to try first with several fine-tunes of one base, from their weights alone, with reasons and a recipe.
+
+The order of what to try is a table (RULES), fitted on seeds 0 to 2 of the digits suite of `modelweave.papers.suite`, for two, four and
+eight experts; the study in the documentation measures it on other seeds and suites. No data is looked at, so it is a
+place to start, not a verdict: compare the result with the members on data of your own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+from ..catalog import METHODS
+from ..checkpoints.open import open_checkpoint
+from ..checkpoints.tensors import Checkpoint
+from ..errors import CompatibilityError
+from .interference import Interference, Meeting, interfere
+
+FAR = 0.3
+"""Relative change of a layer beyond which fine-tunes seldom share a code any more."""
+PARALLEL = 0.9995
+"""Cosine of the weights beyond which SLERP and the straight line are the same."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """members: how many change anything. cosine, conflicts: means over pairs of task vectors. relative: the largest change of a member in
+    a layer, over the base's norm. alike: the least cosine between two members' weights. kept: what a mean keeps of the members' norm."""
+
+    members: int
+    cosine: float
+    conflicts: float
+    relative: float
+    alike: float
+    kept: float
+    matrices: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method to try, with the parameters to start from and why."""
+
+    method: str
+    options: Mapping[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """holds: whether the choices are the first to try, in this order. words: when that is, for the reader."""
+
+    words: str
+    holds: Callable[[Facts], bool]
+    choices: tuple[Choice, ...]
+
+
+_TSV = Choice("tsv_m", {}, "keeps the leading directions of every member and makes them orthogonal, so that none is diluted")
+_TIES = Choice("ties", {"density": 0.2}, "drops small changes and lets signs vote, so that what remains keeps its size")
+_OPCM = Choice("opcm", {"alpha": 0.3}, "removes from each member what the others say already, and keeps the members' mean norm")
+_SCE = Choice("sce", {"select_topk": 0.2}, "keeps the places where members differ most, each weighted by its energy")
+_SUM = Choice("task_arithmetic", {"scale": 0.4}, "the plain sum, made smaller; tune its scale where there is data")
+_MEAN = Choice("linear", {}, "the mean of the weights")
+
+RULES: tuple[Rule, ...] = (
+    Rule("the members agree", lambda f: f.cosine > 0.5, (_MEAN, _TIES, _SUM)),
+    Rule("there are few members", lambda f: f.members <= 3 and f.matrices, (_TSV, _TIES, _OPCM, _SUM)),
+    Rule("there are few members, without matrices", lambda f: f.members <= 3, (_TIES, _SUM, _MEAN)),
+    Rule("there are several members", lambda f: f.members <= 5, (_TIES, _OPCM, _TSV, _MEAN)),
+    Rule("there are many members", lambda f: True, (_SCE, _TSV, _OPCM, _MEAN)),
+)
+
+
+@dataclass(frozen=True)
+class Advice:
+    """ranking: what to try, best first. because: why in this order. useless and impossible: method to reason. recipe: the first choice."""
+
+    facts: Facts
+    ranking: tuple[Choice, ...]
+    because: str
+    warnings: tuple[str, ...]
+    useless: Mapping[str, str]
+    impossible: Mapping[str, str]
+    recipe: str
+    interference: Interference = field(repr=False)
+
+
+def advise(base: Any, members: Sequence[Any], *, progress: Callable[[int, int], None] | None = None) -> Advice:
+    """Advice for checkpoints, paths or state dicts: a base and its fine-tunes. Raises CompatibilityError for fewer than one.
+
+    >>> import torch
+    >>> base, a, b = ({"w": torch.eye(4) * x} for x in (1.0, 1.1, 1.2))
+    >>> advise(base, [a, b]).ranking[0].method
+    'linear'
+    """
+    if not members:
+        raise CompatibilityError("advise: no fine-tunes were given; name at least one beside the base")
+    ground = _labelled(base, "base")
+    found = [_labelled(member, f"model-{i + 1}") for i, member in enumerate(members)]
+    report = interfere(ground, found, progress=progress)
+    facts = _facts(report, ground)
+    rule = next(rule for rule in RULES if rule.holds(facts))
+    ranking = rule.choices if facts.members > 1 else (_SUM,)
+    because = f"{rule.words}: {facts.members} that change anything, mean cosine of their changes {facts.cosine:.2f}"
+    warnings, useless = _warnings(report, facts), _useless(facts)
+    impossible = _impossible(len(found))
+    return Advice(facts, ranking, because, warnings, useless, impossible, _recipe(ground, found, ranking[0], because, warnings), report)
+
+
+def _labelled(model: Any, label: str) -> Checkpoint:
+    checkpoint = open_checkpoint(model)
+    if checkpoint.label in ("", "state dict", "module", "memory"):
+        checkpoint.label = label
+    return checkpoint
+
+
+def _facts(report: Interference, base: Checkpoint) -> Facts:
+    sums = report.total.sums
+    by_layer = [group.sums.relative.max() for group in report.by_layer()]
+    matrices = any(len(ref.shape) == 2 and min(ref.shape) > 1 for ref in base.values())
+    return Facts(
+        members=int((sums.norms > 0).sum()),
+        cosine=sums.mean_of(sums.cosine) or 0.0,
+        conflicts=sums.mean_of(sums.conflict) or 0.0,
+        relative=float(max(by_layer)),
+        alike=_alike(sums),
+        kept=sums.keeps("mean") or 1.0,
+        matrices=matrices,
+    )
+
+
+def _alike(sums: Meeting) -> float:
+    """A lower bound of the cosine between two members' weights, from the sizes of their changes against the base."""
+    pairs = combinations(range(len(sums.gram)), 2)
+    distances = [float(sums.gram[i, i] + sums.gram[j, j] - 2 * sums.gram[i, j]) for i, j in pairs]
+    return 1 - max(distances, default=0.0) / (2 * sums.base) if sums.base else 0.0
+
+
+def _warnings(report: Interference, facts: Facts) -> tuple[str, ...]:
+    found = []
+    sums = report.total.sums
+    for label, norm in zip(report.labels, sums.norms, strict=True):
+        if norm == 0:
+            found.append(f"'{label}' changes nothing of the base; leave it out")
+    for i, j in combinations(range(len(report.labels)), 2):
+        if (sums.cosine(i, j) or 0.0) > 0.999:
+            found.append(f"'{report.labels[i]}' and '{report.labels[j]}' are the same change; one of them counts twice")
+    far = [g.layer for g in report.by_layer() if g.sums.relative.max() > FAR]
+    if far:
+        words = ", ".join("outside the layers" if layer is None else f"layer {layer}" for layer in far[:4])
+        found.append(
+            f"changes of more than {FAR:.0%} of the base ({words}{', ...' if len(far) > 4 else ''}): such models may no longer fit together"
+        )
+    largest, least = float(sums.norms.max()), float(min((n for n in sums.norms if n > 0), default=0))
+    if least and largest > 3 * least:
+        found.append(f"the largest change is {largest / least:.1f} times the least; give weights, or the largest decides")
+    if facts.members > 1 and facts.kept < 0.75:
+        found.append(f"a mean keeps {facts.kept:.0%} of the members' norm, so linear and uniform_soup dilute every member")
+    if facts.conflicts > 0.4 and facts.members > 1:
+        found.append(
+            f"{facts.conflicts:.0%} of the entries that two members change are pulled in opposite directions; a plain sum cancels there"
+        )
+    if report.skipped:
+        name, reason = next(iter(report.skipped.items()))
+        found.append(f"{len(report.skipped)} tensors were not compared, the first is {name} ({reason})")
+    return tuple(found)
+
+
+def _useless(facts: Facts) -> dict[str, str]:
+    """Methods that would do nothing that a simpler one does not."""
+    found = {}
+    if facts.alike > PARALLEL:
+        found |= dict.fromkeys(
+            ("slerp", "multislerp", "karcher"), f"the members' weights are nearly parallel (cosine > {PARALLEL}): as linear"
+        )
+    if facts.members > 1 and facts.conflicts < 0.02 and facts.cosine < 0.05:
+        found |= dict.fromkeys(("breadcrumbs_ties", "dare_ties"), "hardly an entry is pulled both ways, so votes decide nothing")
+    if facts.members < 2:
+        found |= dict.fromkeys(("ties", "sce", "emr", "magmax", "consensus"), "there is only one change to combine")
+    return found
+
+
+def _impossible(members: int) -> dict[str, str]:
+    found = {}
+    for row in METHODS.values():
+        low, high = row.needs.min_models, row.needs.max_models
+        if members < low:
+            found[row.name] = f"needs at least {low} models beside the base"
+        elif high is not None and members > high:
+            found[row.name] = f"takes {high} model{'s' * (high > 1)} beside the base"
+    return found
+
+
+def _recipe(base: Checkpoint, members: Sequence[Checkpoint], choice: Choice, because: str, warnings: Sequence[str]) -> str:
+    """The first choice as a recipe, with the reasons as comments."""
+    row = METHODS[choice.method]
+    each = {p.name for p in row.parameters if p.scope != "shared"}
+    own = {"weight": 1.0} if any(p.name == "weight" and p.required for p in row.parameters) else {}
+    own |= {name: value for name, value in choice.options.items() if name in each}
+    shared = {name: value for name, value in choice.options.items() if name not in each}
+    lines = [f"# {because}", f"# {choice.method} {choice.reason}", *(f"# {warning}" for warning in warnings)]
+    lines += ["# compare the result with every member on data of your own; then try the other choices and the scale", ""]
+    lines.append(f"merge_method: {choice.method}")
+    lines += [f"base_model: {base.label}"] if row.needs.base in ("required", "optional") else []
+    lines.append("models:")
+    for member in members:
+        lines.append(f"  - model: {member.label}")
+        lines += [f"    parameters: {{{', '.join(f'{k}: {v}' for k, v in own.items())}}}"] if own else []
+    lines += ["parameters:", *(f"  {name}: {value}" for name, value in shared.items())] if shared else []
+    return "\n".join([*lines, ""])
