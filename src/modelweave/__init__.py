@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .catalog import METHODS as METHODS
     from .checkpoints.open import open_checkpoint as open_checkpoint
     from .engine.continual import Continual as Continual
+    from .engine.masks import member_masks as member_masks
     from .engine.masks import recover as recover
     from .engine.members import Prepared as Prepared
     from .engine.members import merge as merge
@@ -32,6 +33,7 @@ _HOMES = {
     "prepare": "engine.members",
     "MergeResult": "engine.merge",
     "merge_recipe": "engine.merge",
+    "member_masks": "engine.masks",
     "recover": "engine.masks",
     "ModelweaveError": "errors",
     "greedy_soup": "evaluation.greedy_soup",

@@ -95,3 +95,121 @@ def test_what_does_not_fit_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(modelweave.ModelweaveError, match="recover: unknown member 'four'"):
         modelweave.recover(tmp_path / "out", "four")
     assert set(modelweave.recover(tmp_path / "out", -1)) == {"a.weight", "b.weight", "c.weight"}
+
+
+@pytest.mark.parametrize(("scale", "after"), [("0.5", ""), ("-2", ""), ("1", "after: [lines]\n"), ("3", "after: [lines]\n")])
+def test_a_scaled_result_gives_the_same_members(tmp_path: Path, scale: str, after: str) -> None:
+    models = stored(tmp_path)
+    layered = {name: {f"model.layers.{i}.w": value for i, value in enumerate(state.values())} for name, state in models.items()}
+    for name, state in layered.items():
+        save_file(state, tmp_path / name / "model.safetensors")
+    recipe = (tmp_path / "r.yml").read_text() + f"parameters: {{scale: {scale}}}\n{after}"
+    (tmp_path / "r.yml").write_text(recipe)
+    modelweave.merge_recipe(tmp_path / "r.yml", tmp_path / "out")
+    unified, masks, rescalers = reference(layered)
+    for i, label in enumerate(("one", "two", "three")):
+        found = modelweave.recover(tmp_path / "out", label)
+        for name, base in layered["base"].items():
+            assert np.allclose(found[name].numpy(), base.numpy() + rescalers[i] * masks[name][i] * unified[name], atol=2e-5)
+
+
+def test_a_result_in_bfloat16_is_off_by_its_rounding_alone(tmp_path: Path) -> None:
+    models = stored(tmp_path, dtype=torch.bfloat16)
+    (tmp_path / "r.yml").write_text((tmp_path / "r.yml").read_text().replace("out_dtype: float32\n", ""))
+    modelweave.merge_recipe(tmp_path / "r.yml", tmp_path / "out")
+    unified, masks, rescalers = reference({name: {k: v.float() for k, v in state.items()} for name, state in models.items()})
+    for i, label in enumerate(("one", "two", "three")):
+        found = modelweave.recover(tmp_path / "out", label)
+        for name, base in models["base"].items():
+            ground = base.float().numpy()
+            expected = ground + rescalers[i] * masks[name][i] * unified[name]
+            bound = 2.0**-8 * (np.abs(expected) + rescalers[i] * masks[name][i] * np.abs(ground + unified[name])) + 1e-6
+            assert found[name].dtype == torch.bfloat16
+            assert (np.abs(found[name].float().numpy() - expected) <= bound).all()
+
+
+def test_masks_of_tensors_that_some_members_lack(tmp_path: Path) -> None:
+    base = {"p": torch.zeros(9), "q": torch.zeros(9)}
+    one, two, three = {"q": torch.ones(9)}, {"p": torch.full((9,), 2.0), "q": -torch.ones(9)}, {"p": torch.ones(9)}
+    modelweave.merge({"one": one, "two": two, "three": three}, method="emr", base=base, missing="union", out=tmp_path / "out")
+    kept = load_file(tmp_path / "out" / "masks.safetensors")
+    assert set(kept) == {"0.q", "1.p", "1.q", "2.p", "rescalers"}
+    # unified: p = 2 of both; q = -1, since a sum of 0 elects minus. own sums: 9, 18 + 9, 9; masked: 0, 18 + 9, 18
+    assert kept["rescalers"].tolist() == [1, 1, 0.5]
+    assert modelweave.recover(tmp_path / "out", "three", base=base)["p"].tolist() == [1] * 9
+    assert modelweave.recover(tmp_path / "out", "two", base=base)["p"].tolist() == [2] * 9
+    assert modelweave.recover(tmp_path / "out", "one", base=base)["q"].tolist() == [0] * 9
+
+
+def test_masks_in_memory_are_those_beside_a_result(tmp_path: Path) -> None:
+    models = stored(tmp_path)
+    modelweave.merge_recipe(tmp_path / "r.yml", tmp_path / "out")
+    names = ("one", "two", "three")
+    found = modelweave.member_masks({name: models[name] for name in names}, base=models["base"], threads=3)
+    unified, masks, rescalers = reference(models)
+    assert [found.rescalers[name] for name in names] == load_file(tmp_path / "out" / "masks.safetensors")["rescalers"].tolist()
+    for i, label in enumerate(names):
+        written = modelweave.recover(tmp_path / "out", label)
+        for name, base in models["base"].items():
+            assert np.array_equal(found.masks[label][name].numpy(), masks[name][i])
+            assert np.allclose(found.direction[name].numpy(), unified[name], atol=1e-6)
+            assert np.allclose(found.member(label)[name].numpy(), written[name].numpy(), atol=1e-5)
+            assert np.allclose(found.member(label)[name].numpy(), base.numpy() + rescalers[i] * masks[name][i] * unified[name], atol=1e-5)
+
+
+def test_identical_members_and_unchanged_ones_in_memory() -> None:
+    base, model = {"w": torch.zeros(5), "n": torch.tensor([3])}, {"w": torch.tensor([1.0, -2.0, 0.0, 4.0, -1.0]), "n": torch.tensor([3])}
+    same = modelweave.member_masks([model, model], base=base)
+    assert same.rescalers == {"models[0]": 1.0, "models[1]": 1.0}
+    assert torch.equal(same.member("models[0]")["w"], model["w"])
+    still = modelweave.member_masks([base, base], base=base)
+    assert torch.equal(still.member("models[1]")["w"], base["w"])
+    assert not still.masks["models[0]"]["w"].any()
+    with pytest.raises(modelweave.ModelweaveError, match="member: unknown member 'x'"):
+        same.member("x")
+    with pytest.raises(modelweave.ModelweaveError, match="member_masks: ties saves no masks; take a method that does, such as emr"):
+        modelweave.member_masks([model], base=base, method="ties")
+
+
+def test_recover_from_a_base_or_masks_that_do_not_fit(tmp_path: Path) -> None:
+    base, model = {"w": torch.zeros(5)}, {"w": torch.ones(5)}
+    modelweave.merge([model], method="emr", base=base, out=tmp_path / "out")
+    modelweave.merge([model], method="emr", base=base, scale=0, out=tmp_path / "none")
+    for wrong, words in (
+        ({"v": torch.zeros(5)}, r"w of the base: expected the shape \(5,\), got none"),
+        ({"w": torch.zeros(2)}, r"got \(2,\)"),
+    ):
+        with pytest.raises(modelweave.ModelweaveError, match=words):
+            modelweave.recover(tmp_path / "out", 0, base=wrong)
+    with pytest.raises(modelweave.ModelweaveError, match=r"was not found .*; pass base"):
+        modelweave.recover(tmp_path / "out", 0)
+    with pytest.raises(modelweave.ModelweaveError, match="merged with scale 0, so nothing of the change is left"):
+        modelweave.recover(tmp_path / "none", 0, base=base)
+    save_file({"x": torch.zeros(1)}, tmp_path / "out" / "masks.safetensors")
+    with pytest.raises(modelweave.ModelweaveError, match="names no members"):
+        modelweave.recover(tmp_path / "out", 0, base=base)
+
+
+def test_sharded_results_and_resumed_ones_have_the_same_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored(tmp_path)
+    modelweave.merge_recipe(tmp_path / "r.yml", tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr("modelweave.engine.merge._side_files", lambda *_: (_ for _ in ()).throw(OSError(28, "no space")))
+        with pytest.raises(OSError, match="no space"):
+            modelweave.merge_recipe(tmp_path / "r.yml", tmp_path / "parts", shard_size=1_000_000)
+    modelweave.merge_recipe(tmp_path / "r.yml", tmp_path / "parts", shard_size=1_000_000, resume=True)
+    assert (tmp_path / "parts" / "model.safetensors.index.json").is_file()
+    assert (tmp_path / "parts" / "masks.safetensors").read_bytes() == (tmp_path / "whole" / "masks.safetensors").read_bytes()
+    one, other = (modelweave.recover(tmp_path / folder, "two") for folder in ("whole", "parts"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_full_disk_while_masks_are_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "no space")
+
+    stored(tmp_path)
+    monkeypatch.setattr("modelweave.checkpoints.side_tensors.write_at", full)
+    with pytest.raises(modelweave.ModelweaveError, match="the disk is full; make room and run again with --resume"):
+        modelweave.merge_recipe(tmp_path / "r.yml", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

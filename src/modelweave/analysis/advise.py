@@ -169,7 +169,7 @@ def _warnings(report: Interference, facts: Facts) -> tuple[str, ...]:
 
 def _useless(facts: Facts) -> dict[str, str]:
     """Methods that would do nothing that a simpler one does not."""
-    found = {}
+    found: dict[str, str] = {}
     if facts.alike > PARALLEL:
         found |= dict.fromkeys(
             ("slerp", "multislerp", "karcher"), f"the members' weights are nearly parallel (cosine > {PARALLEL}): as linear"
@@ -182,7 +182,7 @@ def _useless(facts: Facts) -> dict[str, str]:
 
 
 def _impossible(members: int) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for row in METHODS.values():
         low, high = row.needs.min_models, row.needs.max_models
         if members < low:

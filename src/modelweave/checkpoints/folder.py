@@ -123,9 +123,11 @@ class FolderSink:
             raise OutputError(f"'{name}' is the name of the weights; choose another for this file")
         self._put(PurePosixPath(*parts), data)
 
-    def side_tensors(self, stem: str, specs: Sequence[Spec], metadata: Mapping[str, str]) -> SideTensors:
+    @contextmanager
+    def side_tensors(self, stem: str, specs: Sequence[Spec], metadata: Mapping[str, str]) -> Iterator[SideTensors]:
         """A file of tensors beside the weights, to be filled before `commit`."""
-        return SideTensors(self._staging, stem, specs, metadata)
+        with self._explained(), SideTensors(self._staging, stem, specs, metadata) as file:
+            yield file
 
     def commit(self) -> Path:
         """Let the folder appear under its name. Raises OutputError while a tensor is unfinished."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
@@ -12,13 +13,15 @@ from .tensors import Bytes
 
 
 class MemorySink:
-    """Takes tensors into memory; `specs` are (name, shape, dtype tag)."""
+    """Takes tensors into memory; `specs` are (name, shape, dtype tag). side, metadata: what a file beside the weights would hold."""
 
     def __init__(self, specs: Iterable[tuple[str, tuple[int, ...], str]]) -> None:
         self.specs = {name: (shape, dtype) for name, shape, dtype in specs}
         self.data: dict[str, Bytes] = {
             name: np.zeros(math.prod(shape) * DTYPES[dtype].itemsize, np.uint8) for name, (shape, dtype) in self.specs.items()
         }
+        self.side: dict[str, MemorySink] = {}
+        self.metadata: dict[str, Mapping[str, str]] = {}
 
     def is_done(self, name: str) -> bool:
         return False
@@ -29,3 +32,10 @@ class MemorySink:
 
     def finish(self, name: str) -> None:
         """Nothing is left to do."""
+
+    def side_tensors(
+        self, stem: str, specs: Iterable[tuple[str, tuple[int, ...], str]], metadata: Mapping[str, str]
+    ) -> AbstractContextManager[MemorySink]:
+        """A second sink, in place of a file."""
+        self.side[stem], self.metadata[stem] = MemorySink(specs), metadata
+        return nullcontext(self.side[stem])

@@ -117,8 +117,6 @@ def prepare(
     if "scale" in parameters or "lambda" in parameters:
         raise ParameterError("prepare: scale is what .at(scale) is for; leave it out here")
     plan = _plan(models, method, base, None, missing, preset, after, seed, parameters)
-    start = {name: tensor_of(ref.read(), ref.shape, ref.dtype) for name, ref in plan.checkpoints[0].items()}
-    moved = tuple(_wide(t) for t in plan.tensors if t.method is not None and t.base is not None)
     options: dict[str, Any] = {
         "threads": threads,
         "memory": _size(memory),
@@ -126,10 +124,32 @@ def prepare(
         "seed": seed,
         "allow_nonfinite": allow_nonfinite,
     }
+    return _direction(plan, options)[0]
+
+
+def prepare_masked(
+    models: Sequence[Model] | Mapping[str, Model],
+    *,
+    method: str,
+    base: Model,
+    missing: str = "error",
+    device: str = "cpu",
+    threads: int | None = None,
+    memory: int | str = "1GiB",
+    allow_nonfinite: bool = False,
+) -> tuple[Prepared, MemorySink]:
+    """As `prepare`, and the sink in which the members' masks are."""
+    plan = _plan(models, method, base, None, missing, None, (), 0, {})
+    options = {"threads": threads, "memory": _size(memory), "device": device, "allow_nonfinite": allow_nonfinite}
+    return _direction(plan, options, masked=True)
+
+
+def _direction(plan: Plan, options: Mapping[str, Any], *, masked: bool = False) -> tuple[Prepared, MemorySink]:
+    start = {name: tensor_of(ref.read(), ref.shape, ref.dtype) for name, ref in plan.checkpoints[0].items()}
+    moved = tuple(_wide(t) for t in plan.tensors if t.method is not None and t.base is not None)
     sink = MemorySink((t.name, t.shape, t.dtype) for t in moved)
-    run(moved, sink, add_base=False, **options)
-    direction = {t.name: tensor_of(sink.data[t.name], t.shape, t.dtype) for t in moved}
-    return Prepared({name: start[name] for name in start}, direction)
+    run(moved, sink, add_base=False, masks_into=sink if masked else None, **options)
+    return Prepared(start, {t.name: tensor_of(sink.data[t.name], t.shape, t.dtype) for t in moved}), sink
 
 
 def _wide(tensor: Any) -> Any:

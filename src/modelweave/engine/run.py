@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints.folder import FolderSink
+from ..checkpoints.memory_sink import MemorySink
 from ..checkpoints.tensors import Sink
 from ..errors import CompatibilityError, ParameterError
 from ..recipes.plan import TensorPlan
@@ -53,7 +54,7 @@ def run(
     add_base: bool = True,
     spill: Path | None = None,
     kept: Kept | None = None,
-    masks_into: FolderSink | None = None,
+    masks_into: FolderSink | MemorySink | None = None,
 ) -> list[TensorReport]:
     """Compute every tensor that the sink does not have yet and hand it over.
 
@@ -172,7 +173,7 @@ def passes(plan: TensorPlan) -> int:
         return 1
     spec = spec_of(plan.method.combine)
     extra = len(spec.rounds) + bool(spec.gram) + spec.energy + len(plan.method.per_delta)
-    return 1 + extra + 2 * bool(plan.method.over_model)
+    return 1 + extra + 2 * bool(plan.method.over_model) + bool(plan.method.masks)
 
 
 def _report(bench: Workbench, plan: TensorPlan) -> TensorReport:
