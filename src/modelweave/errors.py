@@ -56,8 +56,9 @@ class OutputError(ModelweaveError):
 class MissingExtraError(ModelweaveError):
     """An optional dependency that is not installed."""
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"this needs '{package}', which is not installed; run: pip install 'modelweave[{extra}]'")
+    def __init__(self, package: str, extra: str = "", *, command: str = "") -> None:
+        """command: for packages that no extra of modelweave holds."""
+        super().__init__(f"this needs '{package}', which is not installed; run: " + (command or f"pip install 'modelweave[{extra}]'"))
 
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> str:

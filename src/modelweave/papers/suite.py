@@ -51,7 +51,7 @@ def make_suite(
     import torch
     from sklearn.datasets import load_digits
 
-    with _quiet_torch(seed):
+    with quiet_torch(seed):
         digits = load_digits()
         order = torch.randperm(len(digits.target))
         images = torch.tensor(digits.images, dtype=torch.float32)[order]
@@ -59,27 +59,30 @@ def make_suite(
         labels = torch.tensor(digits.target)[order]
         train, validation, test = slice(0, 1000), slice(1000, 1300), slice(1300, None)
         few = torch.cat([symmetry(images[:base_images], k) for k in range(tasks)])
-        base = _fresh(width)
-        _fit(base, few, labels[:base_images].repeat(tasks), rate=2e-3, epochs=15, adam=True)
+        base = fresh(width)
+        fit(base, few, labels[:base_images].repeat(tasks), rate=2e-3, epochs=15, adam=True)
         start = {name: value.detach().clone() for name, value in base.state_dict().items()}
         trained = []
         for k in range(tasks if experts is None else experts):
-            expert = _fresh(width)
+            expert = fresh(width)
             expert.load_state_dict(start)
             adam = optimizer == "adam"
-            _fit(expert, symmetry(images[train], k), labels[train], rate=2e-3 if adam else 0.02, epochs=6, adam=adam)
+            fit(expert, symmetry(images[train], k), labels[train], rate=2e-3 if adam else 0.02, epochs=6, adam=adam)
             trained.append({name: value.detach().clone() for name, value in expert.state_dict().items()})
         splits = [[(symmetry(images[part], k), labels[part]) for k in range(tasks)] for part in (validation, test)]
     return Suite(start, trained, splits[0], splits[1])
 
 
+def logits(state: Mapping[str, Tensor], images: Tensor) -> Tensor:
+    """Outputs (n, 10) of the network with these weights."""
+    for layer in ("0", "2"):
+        images = (images @ state[f"{layer}.weight"].T + state[f"{layer}.bias"]).relu()
+    return images @ state["4.weight"].T + state["4.bias"]
+
+
 def accuracy(state: Mapping[str, Tensor], split: Split) -> float:
     """Share of right answers of the network with these weights."""
-    values = split[0]
-    for layer in ("0", "2"):
-        values = (values @ state[f"{layer}.weight"].T + state[f"{layer}.bias"]).relu()
-    logits = values @ state["4.weight"].T + state["4.bias"]
-    return float((logits.argmax(1) == split[1]).float().mean())
+    return float((logits(state, split[0]).argmax(1) == split[1]).float().mean())
 
 
 def mean_accuracy(state: Mapping[str, Tensor], splits: Sequence[Split]) -> float:
@@ -106,13 +109,15 @@ def unflat(vector: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> State:
     return {name: part.reshape(like[name].shape) for name, part in zip(like, parts, strict=True)}
 
 
-def _fresh(width: int) -> Any:
+def fresh(width: int, inputs: int = 64) -> Any:
+    """A network inputs-width-width-10."""
     from torch import nn
 
-    return nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
+    return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
 
 
-def _fit(network: Any, images: Tensor, labels: Tensor, *, rate: float, epochs: int, adam: bool, batch: int = 32) -> None:
+def fit(network: Any, images: Tensor, labels: Tensor, *, rate: float, epochs: int, adam: bool, batch: int = 32) -> None:
+    """Train on batches in random order, the rate falling along a half cosine; adam: else SGD with momentum 0.9."""
     import torch
 
     optimizer: Any = torch.optim.Adam(network.parameters(), rate) if adam else torch.optim.SGD(network.parameters(), rate, momentum=0.9)
@@ -130,7 +135,7 @@ def _fit(network: Any, images: Tensor, labels: Tensor, *, rate: float, epochs: i
 
 
 @contextmanager
-def _quiet_torch(seed: int) -> Iterator[None]:
+def quiet_torch(seed: int) -> Iterator[None]:
     """Seeded and on one thread, which is faster for networks this small; both settings are put back."""
     import torch
 
