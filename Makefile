@@ -30,6 +30,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/matrices.py
 
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"

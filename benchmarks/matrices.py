@@ -10,14 +10,17 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import report
 import torch
 from torch import Tensor
 
 from modelweave.catalog import METHODS
 from modelweave.weights.part import Context, spec_of
 
+HERE = Path(__file__).resolve().parent
 MEMBERS = 4
 
 
@@ -74,16 +77,22 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=1024, help="rows and columns")
     parser.add_argument("--runs", type=int, default=3, help="rounds, of which the best counts")
     parser.add_argument("--methods", default=",".join(NEEDS), help="names, with commas")
+    parser.add_argument("--no-write", action="store_true", help="leave matrices.json and docs/benchmarks.md as they are")
     options = parser.parse_args()
     torch.set_num_threads(1)
     deltas = torch.randn(MEMBERS, options.size, options.size, generator=torch.Generator().manual_seed(0))
     print(f"{MEMBERS} matrices of {options.size} x {options.size}, one thread, best of {options.runs}\n")
     print(f"{'method':12s}{'needs':18s}{'needs s':>9s}{'method s':>10s}{'ratio':>7s}")
+    lines = []
     for name in options.methods.split(","):
         words, needed = NEEDS[name]
         pairs = [(best(lambda: needed(deltas)), best(lambda: merge(name, deltas))) for _ in range(options.runs)]  # noqa: B023
         needs, took = (min(times) for times in zip(*pairs, strict=True))
         print(f"{name:12s}{words:18s}{needs:9.2f}{took:10.2f}{took / needs:7.2f}", flush=True)
+        lines.append([name, words, f"{needs:.2f}", f"{took:.2f}", f"{took / needs:.2f}"])
+    if not options.no_write:
+        label = f"{MEMBERS} of {options.size} x {options.size}"
+        report.write_matrices(label, lines, json_file=HERE / "results.json", docs=HERE.parent / "docs" / "benchmarks.md")
 
 
 if __name__ == "__main__":

@@ -51,8 +51,8 @@ def rows(result: dict[str, Any]) -> list[list[str]]:
     return table
 
 
-def page(results: dict[str, Any]) -> str:
-    """docs/benchmarks.md: one section for each size that was measured."""
+def page(results: dict[str, Any], matrices: dict[str, Any] | None = None) -> str:
+    """docs/benchmarks.md: one section for each size that was measured, and one for methods on matrices."""
     parts = [TITLE]
     for size, result in results.items():
         starts = [f"{tool} {found['startup']['best']:.2f} s" for tool, found in result["tools"].items()]
@@ -64,6 +64,15 @@ def page(results: dict[str, Any]) -> str:
         lines = [head, ["---"] + ["---:"] * (len(head) - 1), *body]
         parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n")
         parts.append(f"Again: `python benchmarks/bench.py --size {size} --runs {result['runs']}`\n")
+    if matrices:
+        parts.append("## Spectral methods\n")
+        parts.append(
+            "A method on a stack of random square matrices, one thread, against the decompositions that its formula needs at least,\n"
+            "both timed in the same run: `python benchmarks/matrices.py`. A ratio of 1 is the decompositions' own time.\n"
+        )
+        head = ["matrices", "method", "needs", "needs s", "method s", "ratio"]
+        lines = [head, ["---"] * 3 + ["---:"] * 3, *([label, *line] for label, found in matrices.items() for line in found)]
+        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n")
     return "\n".join(parts)
 
 
@@ -80,11 +89,28 @@ def terminal(table: list[list[str]]) -> str:
 
 def write(result: dict[str, Any], *, json_file: Path, docs: Path) -> None:
     """Put this size's result in the JSON file, keep the other sizes', and write the page anew."""
-    known = json.loads(json_file.read_text(encoding="utf-8")) if json_file.exists() else {}
-    known[result["size"]] = result
-    json_file.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+    _keep(json_file, result["size"], result)
+    write_page(json_file, docs)
+
+
+def write_matrices(label: str, lines: list[list[str]], *, json_file: Path, docs: Path) -> None:
+    """Put the ratios of one stack of matrices beside the others, and write the page anew."""
+    _keep(json_file.with_name("matrices.json"), label, lines)
+    write_page(json_file, docs)
+
+
+def write_page(json_file: Path, docs: Path) -> None:
+    """The page from what is stored."""
     docs.parent.mkdir(parents=True, exist_ok=True)
-    docs.write_text(page(known), encoding="utf-8")
+    docs.write_text(page(_stored(json_file), _stored(json_file.with_name("matrices.json"))), encoding="utf-8")
+
+
+def _stored(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+
+
+def _keep(file: Path, key: str, value: Any) -> None:
+    file.write_text(json.dumps({**_stored(file), key: value}, indent=2) + "\n", encoding="utf-8")
 
 
 def _seconds(found: dict[str, float]) -> str:

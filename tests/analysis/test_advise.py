@@ -32,7 +32,9 @@ def made(members: int, *, agree: float = 0.0, size: float = 0.05, seed: int = 0)
     return base, tuned
 
 
-@pytest.mark.parametrize(("members", "agree", "first"), [(2, 0.0, "tsv_m"), (4, 0.0, "ties"), (8, 0.0, "sce"), (4, 0.9, "linear")])
+@pytest.mark.parametrize(
+    ("members", "agree", "first"), [(2, 0.0, "tsv_m"), (4, 0.0, "ties"), (5, 0.0, "core_space"), (8, 0.0, "sce"), (4, 0.9, "linear")]
+)
 def test_the_first_choice_follows_the_table(members: int, agree: float, first: str) -> None:
     base, tuned = made(members, agree=agree)
     found = advise(base, tuned)

@@ -1,8 +1,8 @@
 """What to try first with several fine-tunes of one base, from their weights alone, with reasons and a recipe.
 
-The order of what to try is a table (RULES), fitted on seeds 0 to 2 of the digits suite of `modelweave.papers.suite`, for two, four and
-eight experts; the study in the documentation measures it on other seeds and suites. No data is looked at, so it is a
-place to start, not a verdict: compare the result with the members on data of your own.
+The order of what to try is a table (RULES), fitted on seeds 0 to 2 of two suites of the study: digits with two, four and eight experts, and
+MNIST with five. The study in the documentation measures it on other seeds and on a language model. No data is looked at, so it is
+a place to start, not a verdict: compare the result with the members on data of your own.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Rule:
 
 
 _TSV = Choice("tsv_m", {}, "keeps the leading directions of every member and makes them orthogonal, so that none is diluted")
+_CORE = Choice("core_space", {}, "does as tsv_m within the directions that any member uses at all")
 _TIES = Choice("ties", {"density": 0.2}, "drops small changes and lets signs vote, so that what remains keeps its size")
 _OPCM = Choice("opcm", {"alpha": 0.3}, "removes from each member what the others say already, and keeps the members' mean norm")
 _SCE = Choice("sce", {"select_topk": 0.2}, "keeps the places where members differ most, each weighted by its energy")
@@ -67,7 +68,8 @@ RULES: tuple[Rule, ...] = (
     Rule("the members agree", lambda f: f.cosine > 0.5, (_MEAN, _TIES, _SUM)),
     Rule("there are few members", lambda f: f.members <= 3 and f.matrices, (_TSV, _TIES, _OPCM, _SUM)),
     Rule("there are few members, without matrices", lambda f: f.members <= 3, (_TIES, _SUM, _MEAN)),
-    Rule("there are several members", lambda f: f.members <= 5, (_TIES, _OPCM, _TSV, _MEAN)),
+    Rule("there are four members", lambda f: f.members <= 4 or not f.matrices, (_TIES, _OPCM, _TSV, _MEAN)),
+    Rule("there are several members", lambda f: f.members <= 6, (_CORE, _SCE, _MEAN, _TIES)),
     Rule("there are many members", lambda f: True, (_SCE, _TSV, _OPCM, _MEAN)),
 )
 
