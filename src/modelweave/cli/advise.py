@@ -31,7 +31,7 @@ def advise(
       modelweave advise pretrained tuned-on-code tuned-on-law --write recipe.yml
       modelweave plan recipe.yml
     """
-    from ..analysis.advise import advise as advice_for
+    from ..evaluation.advise import advise as advice_for
     from ..analysis.interference import as_dict
 
     with progress_bar("comparing") as progress:

@@ -171,7 +171,7 @@ class Bench:
         ]
 
     def advice(self) -> list[Row]:
-        """The first choice of `analysis.advise`, scored on test with the parameters that it says."""
+        """The first choice of `evaluation.advise`, scored on test with the parameters that it says."""
         from ...analysis import advise
 
         def make() -> Row:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import modelweave
-from modelweave.analysis.advise import RULES, Facts, advise
+from modelweave.evaluation.advise import RULES, Facts, advise
 from modelweave.catalog import METHODS
 from modelweave.cli.app import main
 from modelweave.recipes.build import build_plan

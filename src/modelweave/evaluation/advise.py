@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
+from ..analysis.interference import Interference, Meeting, interfere
 from ..catalog import METHODS
 from ..checkpoints.open import open_checkpoint
 from ..checkpoints.tensors import Checkpoint
 from ..errors import CompatibilityError
-from .interference import Interference, Meeting, interfere
 
 FAR = 0.3
 """Relative change of a layer beyond which fine-tunes seldom share a code any more."""
