@@ -172,7 +172,7 @@ class Bench:
 
     def advice(self) -> list[Row]:
         """The first choice of `evaluation.advise`, scored on test with the parameters that it says."""
-        from ...analysis import advise
+        from ...evaluation import advise
 
         def make() -> Row:
             first = advise.advise(self.problem.base, self.problem.members).ranking[0]
