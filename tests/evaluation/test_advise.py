@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 import modelweave
-from modelweave.evaluation.advise import RULES, Facts, advise
 from modelweave.catalog import METHODS
 from modelweave.cli.app import main
+from modelweave.evaluation.advise import RULES, Facts, advise
 from modelweave.recipes.build import build_plan
 from modelweave.recipes.load import parse_recipe
 

@@ -31,8 +31,8 @@ def advise(
       modelweave advise pretrained tuned-on-code tuned-on-law --write recipe.yml
       modelweave plan recipe.yml
     """
-    from ..evaluation.advise import advise as advice_for
     from ..analysis.interference import as_dict
+    from ..evaluation.advise import advise as advice_for
 
     with progress_bar("comparing") as progress:
         found = advice_for(base, models, progress=progress)

@@ -35,6 +35,9 @@ def rule(deltas: Tensor, context: Context, *, rule: str, density: float) -> Tens
 def trim_elect_mean(deltas: Tensor, context: Context, density: float) -> Tensor:
     """TIES on whole tensors: the density share of each by magnitude, signs by the weighted sum, the mean of those that agree.
 
+    Of equal magnitudes the first by place stay. Where the votes cancel the result is 0: singular vectors have arbitrary signs, so no sign
+    can be the one to fall back on. The authors of KnOTS rank over all layers at once, here each tensor is ranked alone.
+
     >>> import torch
     >>> trim_elect_mean(torch.tensor([[[1.0, 4.0]], [[-3.0, 2.0]]]), Context("w", (1, 2)), 1.0)
     tensor([[-3.,  3.]])
@@ -44,11 +47,12 @@ def trim_elect_mean(deltas: Tensor, context: Context, density: float) -> Tensor:
     weights = deltas.new_tensor([float(m.get("weight", 1.0)) for m in context.members] or [1.0] * len(deltas))
     flat = deltas.reshape(len(deltas), -1)
     count = max(1, int(density * flat.shape[1]))
-    kept = torch.zeros_like(flat)
-    places = flat.abs().topk(count, dim=1).indices
-    kept.scatter_(1, places, flat.gather(1, places))
-    voices = weights[:, None] * kept
-    sign = torch.where(voices.sum(0) >= 0, 1.0, -1.0).to(flat.dtype)
+    sizes = flat.abs()
+    limit = sizes.kthvalue(flat.shape[1] - count + 1, dim=1, keepdim=True).values
+    above, equal = sizes > limit, sizes == limit
+    room = count - above.sum(1, keepdim=True)
+    voices = weights[:, None] * flat * (above | (equal & (equal.cumsum(1) <= room)))
+    sign = voices.sum(0, dtype=torch.float64).sign().to(flat.dtype)
     agree = (voices * sign > 0).to(flat.dtype)
     share = (agree * weights[:, None]).sum(0)
     merged = (agree * voices).sum(0) / torch.where(share == 0, 1, share)
