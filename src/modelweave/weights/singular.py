@@ -62,3 +62,8 @@ def nearest_orthonormal(columns: Tensor) -> Tensor:
     wide = columns.double()
     values, vectors = eigen(wide.T @ wide, max(wide.shape))
     return wide @ (vectors / values.sqrt() @ vectors.T)
+
+
+def product(left: Tensor, right: Tensor, like: Tensor) -> Tensor:
+    """left @ right', computed in the type of `like`: the last step needs no more digits than the result has."""
+    return left.to(like.dtype) @ right.to(like.dtype).T

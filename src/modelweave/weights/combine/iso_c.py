@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..part import Context, column, tensors
-from ..singular import nearest_orthonormal, thin_svd
+from ..singular import nearest_orthonormal, product, thin_svd
 from .linear import weighted_mean
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def iso_c(deltas: Tensor, context: Context) -> Tensor:
             [0., 2.]])
     """
     u, s, v = thin_svd(weighted_sum_of(deltas, context))
-    return (s.sum() / max(len(s), 1) * (u @ v.T)).to(deltas.dtype)
+    return product(s.sum() / max(len(s), 1) * u, v, deltas)
 
 
 def weighted_sum_of(deltas: Tensor, context: Context) -> Tensor:
@@ -61,4 +61,4 @@ def iso_cts(deltas: Tensor, context: Context, *, common_fraction: float) -> Tens
     left, values, right = (torch.cat([part[i] for part in parts], -1) for i in range(3))
     if not len(values):
         return deltas[0] * 0
-    return (values.mean() * (nearest_orthonormal(left) @ nearest_orthonormal(right).T)).to(deltas.dtype)
+    return product(values.mean() * nearest_orthonormal(left), nearest_orthonormal(right), deltas)

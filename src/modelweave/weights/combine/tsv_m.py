@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..part import Context, column, tensors
-from ..singular import nearest_orthonormal, thin_svd
+from ..singular import nearest_orthonormal, product, thin_svd
 from .linear import weighted_mean
 
 if TYPE_CHECKING:
@@ -36,4 +36,4 @@ def tsv_m(deltas: Tensor, context: Context) -> Tensor:
     u, s, v = (torch.cat([part[i] for part in parts], -1) for i in range(3))
     if not len(s):
         return deltas[0] * 0
-    return ((nearest_orthonormal(u) * s) @ nearest_orthonormal(v).T).to(deltas.dtype)
+    return product(nearest_orthonormal(u) * s, nearest_orthonormal(v), deltas)
