@@ -37,11 +37,11 @@ def decompositions(svds: int, grams: int) -> Callable[[Tensor], None]:
     return work
 
 
-NEEDS = {
+NEEDS: dict[str, tuple[str, Callable[[Tensor], Any]]] = {
     "tsv_m": ("6 SVDs", decompositions(MEMBERS + 2, 0)),
     "iso_c": ("1 SVD", decompositions(1, 0)),
     "iso_cts": ("7 SVDs", decompositions(MEMBERS + 3, 0)),
-    "knots": ("1 Gram", decompositions(0, 1)),
+    "knots": ("1 SVD, side by side", lambda deltas: torch.linalg.svd(torch.cat(list(deltas), 1), full_matrices=False)),
     "core_space": ("2 Grams, 6 SVDs", decompositions(MEMBERS + 2, 2)),
     "star": ("4 SVDs", decompositions(MEMBERS, 0)),
     "cart": ("4 SVDs", decompositions(MEMBERS, 0)),
