@@ -18,6 +18,13 @@ setup(
             extra_compile_args=FLAGS,
             py_limited_api=True,
             optional=True,
-        )
+        ),
+        Extension(
+            "modelweave.outputs.predictions._log_sums",
+            sources=["src/modelweave/outputs/predictions/log_sums.c"],
+            extra_compile_args=FLAGS,
+            py_limited_api=True,
+            optional=True,
+        ),
     ]
 )

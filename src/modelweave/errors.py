@@ -10,7 +10,7 @@
     ├── OutputError            a target that cannot be written: it exists, is locked, has no room
     └── MissingExtraError      an optional dependency that is not installed
 
-A message says where, what was expected, what was found and what to do, in one sentence.
+Wrong options and arrays are ValueErrors, too, as scikit-learn and its users expect. A message says where, what was expected, what was found and what to do, in one sentence.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class RecipeError(ModelweaveError):
     """The recipe's text, keys or values."""
 
 
-class ParameterError(RecipeError):
+class ParameterError(RecipeError, ValueError):
     """A method's parameter: unknown, missing or out of range."""
 
 
@@ -45,7 +45,7 @@ class NonFiniteError(CheckpointError):
     """An input tensor that holds NaN or infinity."""
 
 
-class CompatibilityError(ModelweaveError):
+class CompatibilityError(ModelweaveError, ValueError):
     """Inputs that do not fit each other or the method."""
 
 

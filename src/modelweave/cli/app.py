@@ -13,6 +13,7 @@ import typer
 from .. import __version__
 from ..errors import ModelweaveError
 from .advise import advise
+from .blend import blend
 from .demo import demo
 from .diff import diff
 from .inspect import inspect
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for _command in (merge, plan, inspect, diff, advise, methods, papers, reproduce, schema, demo):
+for _command in (merge, plan, inspect, diff, advise, blend, methods, papers, reproduce, schema, demo):
     app.command()(_command)
 
 

@@ -1,0 +1,33 @@
+"""A figure without a window, and its file."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from .errors import MissingExtraError, OutputError
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty matplotlib figure, in inches."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("matplotlib", "plot") from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: Any, file: str | Path, *, dpi: int = 150) -> None:
+    """Write it; the file's ending says as what."""
+    try:
+        figure.savefig(file, dpi=dpi)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{file}: the figure cannot be written ({error})") from error
+
+
+def png(figure: Any, *, dpi: int = 110) -> bytes:
+    """The figure as a PNG file in memory."""
+    room = io.BytesIO()
+    figure.savefig(room, format="png", dpi=dpi)
+    return room.getvalue()

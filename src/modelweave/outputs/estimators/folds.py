@@ -1,0 +1,108 @@
+"""Fitting scikit-learn estimators on folds, and predicting each row by models that never saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone, is_classifier
+from sklearn.utils import _safe_indexing
+from sklearn.utils.parallel import Parallel, delayed
+
+from ...errors import CompatibilityError
+from ..splits import Fold
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """predictions: (rows,) or (rows, columns), of each row the mean over the models that did not learn from it, NaN where there is none.
+
+    models: the model of each fold. columns: of classifiers always all `classes`, with 0 for those a model has not seen.
+    """
+
+    predictions: Array
+    models: tuple[Any, ...]
+    folds: tuple[Fold, ...]
+
+
+def out_of_fold(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    folds: Sequence[Fold],
+    *,
+    classes: Array | None = None,
+    fit_params: Mapping[str, Any] | None = None,
+    n_jobs: int | None = None,
+) -> OutOfFold:
+    """Fit a clone of the estimator on each fold's rows and predict its other rows.
+
+    classes: labels in the order of columns, for classifiers. fit_params: given to `fit`; those with a value a row are cut to the fold.
+    Raises CompatibilityError where a fold has one class only to learn from.
+    """
+    rows = len(y)
+    if classes is not None:
+        for number, fold in enumerate(folds, 1):
+            seen = np.unique(_safe_indexing(y, fold.train))
+            if len(seen) < 2:
+                raise CompatibilityError(
+                    f"fold {number} of {len(folds)}: all {len(fold.train)} rows to learn from are of class {seen[0]!r}; "
+                    "ask for fewer folds, or for folds that spread the classes"
+                )
+
+    def one(fold: Fold) -> tuple[Any, Array]:
+        own = {name: _cut(value, fold.train, rows) for name, value in (fit_params or {}).items()}
+        model = clone(estimator).fit(_safe_indexing(X, fold.train), _safe_indexing(y, fold.train), **own)
+        return model, predictions(model, _safe_indexing(X, fold.test), classes)
+
+    done = Parallel(n_jobs=n_jobs)(delayed(one)(fold) for fold in folds)
+    total = np.zeros((rows, *done[0][1].shape[1:]))
+    count = np.zeros(rows)
+    for fold, (_, p) in zip(folds, done, strict=True):
+        total[fold.test] += p
+        count[fold.test] += 1
+    count[count == 0] = np.nan
+    return OutOfFold((total.T / count).T, tuple(model for model, _ in done), tuple(folds))
+
+
+def predictions(model: Any, X: Any, classes: Array | None) -> Array:
+    """What a fitted model says of rows: (rows, classes) probabilities in the order of `classes`, or its numbers.
+
+    A classifier without `predict_proba` gives 1 to the class it calls.
+    """
+    if classes is None:
+        return np.asarray(model.predict(X), dtype=np.float64)
+    found = np.zeros((_rows(X), len(classes)))
+    if hasattr(model, "predict_proba"):
+        p = np.asarray(model.predict_proba(X), dtype=np.float64)
+        found[:, np.searchsorted(classes, model.classes_)] = p
+        return found
+    found[np.arange(len(found)), np.searchsorted(classes, model.predict(X))] = 1
+    return found
+
+
+def mean_predictions(models: Sequence[Any], X: Any, classes: Array | None) -> Array:
+    """The mean over models."""
+    total = predictions(models[0], X, classes)
+    for model in models[1:]:
+        total += predictions(model, X, classes)
+    return total / len(models)
+
+
+def label_order(estimator: Any, y: Any) -> Array | None:
+    """The sorted labels when the estimator is a classifier."""
+    return np.unique(y) if is_classifier(estimator) else None
+
+
+def _cut(value: Any, rows: Array, whole: int) -> Any:
+    per_row = value is not None and not isinstance(value, str) and hasattr(value, "__len__") and len(value) == whole
+    return _safe_indexing(value, rows) if per_row else value
+
+
+def _rows(X: Any) -> int:
+    return int(X.shape[0]) if hasattr(X, "shape") else len(X)

@@ -1,0 +1,205 @@
+"""Arrays in, ensemble out: `modelweave.blend`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ...errors import CompatibilityError, ParameterError, unknown
+from ..splits import Split, check_sorted
+from .blended import Blend, weights_of
+from .calibration import conformity, temperature
+from .learner import About, Fitted, Learner, about
+from .metrics import Metric, metric_named
+from .pool import Array, Pool, duplicates, make_pool
+from .published import LEARNERS
+from .rules import OnTempered, Tempered, temper
+from .verdict import Verdict, decide, judge, left_out
+
+FEWEST = 20
+"""Rows below which nothing can be said about rows left out."""
+CALIBRATIONS = ("none", "members", "blend", "both")
+CANDIDATES = ("mean", "geometric", "best", "greedy", "simplex", "logistic", "ridge")
+
+
+def blend(
+    members: Mapping[str, Any],
+    y: Any,
+    *,
+    method: str = "greedy",
+    metric: str | Metric | None = None,
+    preset: str | None = None,
+    provenance: str | Mapping[str, str] = "out_of_fold",
+    labels: Sequence[Any] | None = None,
+    groups: Any = None,
+    time: Any = None,
+    segments: Any = None,
+    sample_weight: Any = None,
+    folds: int | Split = 5,
+    calibration: str = "none",
+    fall_back: bool | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Blend:
+    """An ensemble of predictors from their predictions alone, and the verdict on whether it is better than its parts.
+
+    The method's rule is fitted in folds and compared, on the rows left out, with the best member (chosen in the same folds) and the
+    plain mean. Where it beats neither, the better of them is returned, unless fall_back is False (as it is with a preset).
+
+    members: name to predictions: (rows, classes) probabilities, (rows,) probabilities of the second class, or numbers; pandas tables
+        are matched by column and by index. A row that is NaN throughout is not covered by that member.
+    y: (rows,) labels or numbers. labels: the classes in the order of columns; sorted classes of y by default.
+    method: a name in `modelweave.LEARNERS`, or `auto`, which chooses among several in folds of its own. options: its parameters.
+    metric: log_loss (the default for classes), brier, accuracy, roc_auc; rmse (for numbers), mse, mae, r2.
+    preset: `autogluon` or `auto_sklearn`: greedy selection exactly as there.
+    provenance: `out_of_fold` or `hold_out`, for all or by member; `in_sample` is refused.
+    groups: rows of one group are never on both sides of a fold. time: rows in its order; folds look only back.
+    segments: a word a row, known when predicting, for per_group. sample_weight: of each row in the loss.
+    calibration: a temperature for `members`, the `blend`, `both` or `none`, fitted in the same folds.
+
+    Raises CompatibilityError for arrays that do not fit, ParameterError for options. Source: Caruana et al. 2004 for `greedy`; the
+    others as their rows say.
+
+    >>> y = np.array([0, 1] * 20)
+    >>> found = blend({"good": np.where(y == 1, 0.8, 0.3), "coin": np.full(40, 0.5)}, y)
+    >>> found.weights
+    {'good': 1.0, 'coin': 0.0}
+    """
+    learner = _learner(method, preset)
+    pool, targets, notes = make_pool(members, y, metric=metric, labels=labels, provenance=provenance)
+    chosen = metric_named(metric, pool.task)
+    if pool.task not in learner.tasks:
+        fits = ", ".join(row.name for row in LEARNERS.values() if pool.task in row.tasks)
+        raise ParameterError(f"method: {learner.name} does not apply to {pool.task} predictions; those that do: {fits}")
+    settled = learner.settle(options, preset)
+    if calibration not in CALIBRATIONS:
+        raise ParameterError("calibration: " + unknown("choice", calibration, CALIBRATIONS))
+    if calibration != "none" and not pool.classes:
+        raise ParameterError("calibration: applies to probabilities, and these are numbers; use none")
+    if learner.needs_segments and segments is None and groups is not None:
+        segments, groups = groups, None
+        notes.append(f"{learner.name}: groups are taken as segments, so that folds run through them; pass segments= to keep both")
+    known = about(len(targets), weight=sample_weight, segments=segments, groups=groups, time=time)
+    if known.time is not None:
+        check_sorted(known.time)
+    if learner.learns and not pool.complete.any():
+        least = min(range(len(pool.names)), key=lambda i: np.count_nonzero(~np.isnan(pool.values[i])))
+        raise CompatibilityError(
+            f"members: no row is covered by all {len(pool.names)}, and weights need some; leave out '{pool.names[least]}', "
+            "which covers the fewest, or use method='mean'"
+        )
+    copies = duplicates(pool)
+    for place, earlier in copies.items():
+        notes.append(f"'{pool.names[place]}' equals '{pool.names[earlier]}'; it counts once")
+    distinct = [i for i in range(len(pool.names)) if i not in copies]
+    alone = pool.only(distinct)
+    fit = partial(_fit, learner, metric=chosen, calibration=calibration, seed=seed, options=settled)
+    fall = (preset is None) if fall_back is None else fall_back
+    split = folds if isinstance(folds, Split) else Split(folds, seed=seed)
+    verdict, strange = _verdict(fit, learner, alone, targets, chosen, known, split, fall, seed)
+    whole = np.flatnonzero(alone.complete) if learner.learns else np.arange(len(targets))
+    fitted = (
+        fit(alone.take(whole), targets[whole], known.take(whole))
+        if verdict.chosen == learner.name
+        else LEARNERS[_BASELINE[verdict.chosen]].fit(alone, targets, chosen, **known.named())
+    )
+    if verdict.judged and verdict.chosen == learner.name and fitted.trajectory:
+        inside = fitted.rule([v[whole] for v in alone.values], known.take(whole).segments)
+        optimism = dict(verdict.scores)[learner.name] - chosen.score(targets[whole], inside, known.take(whole).weight)
+        verdict = replace(verdict, optimism=-optimism if chosen.gain else optimism)
+    notes += [fitted.note] if fitted.note else []
+    return Blend(
+        names=pool.names,
+        used=tuple(distinct),
+        task=pool.task,
+        labels=pool.labels,
+        metric=chosen.name,
+        method=learner.name,
+        rule=fitted.rule,
+        weights=weights_of(pool.names, distinct, fitted.rule),
+        trajectory=fitted.trajectory,
+        verdict=verdict,
+        notes=tuple(notes),
+        strangeness=strange,
+        provenance=dict(zip(pool.names, pool.provenance, strict=True)),
+        rows=len(targets),
+        seen=(pool, targets, chosen),
+        wide=any(np.ndim(values) == 2 and np.shape(values)[1] == 2 for values in members.values()),
+    )
+
+
+_BASELINE = {"best member": "best", "plain mean": "mean"}
+
+
+def _learner(method: str, preset: str | None) -> Learner:
+    if preset is not None and method == "auto":
+        raise ParameterError("preset: goes with a method, not with auto")
+    if method == "auto":
+        return Learner("auto", "the method that is best in folds", "", "", _choose)
+    if method not in LEARNERS:
+        raise ParameterError("method: " + unknown("method", str(method), [*LEARNERS, "auto"]))
+    return LEARNERS[method]
+
+
+def _fit(
+    learner: Learner, pool: Pool, y: Array, known: About, *, metric: Metric, calibration: str, seed: int, options: Mapping[str, Any]
+) -> Fitted:
+    """Fit on rows that all members cover; temperatures, where asked for, on the same rows."""
+    if metric.needs_classes and len(np.unique(y)) < 2:
+        raise CompatibilityError(
+            f"{metric.name}: a fold has {len(y):,} rows to learn from, all of one class; ask for fewer folds or another metric"
+        )
+    heats: tuple[float, ...] = ()
+    if calibration in ("members", "both"):
+        heats = tuple(temperature(values, y, known.weight) for values in pool.values)
+        pool = replace(pool, values=tuple(temper(values, heat) for values, heat in zip(pool.values, heats, strict=True)))
+    fitted = learner.fit(pool, y, metric, seed=seed, **known.named(), **options)
+    rule = fitted.rule
+    if calibration in ("blend", "both"):
+        rule = Tempered(rule, temperature(rule(pool.values, known.segments), y, known.weight))
+    return replace(fitted, rule=OnTempered(rule, heats) if heats else rule)
+
+
+def _choose(pool: Pool, y: Array, metric: Metric, *, seed: int = 0, **named: Any) -> Fitted:
+    """The learner with the least loss on rows left out of folds within these rows, fitted on all of them."""
+    known = About(**named)
+    rows = [row for name, row in LEARNERS.items() if name in CANDIDATES and pool.task in row.tasks]
+    if not pool.classes:
+        rows = [row for row in rows if row.name != "geometric"]
+    folds = Split(5, seed=seed + 1).over(y, groups=known.groups, time=known.time, classes=pool.classes)
+    losses = {}
+    for row in rows:
+        fit = partial(_fit, row, metric=metric, calibration="none", seed=seed, options=row.settle({}))
+        p = left_out(lambda *args, fit=fit: fit(*args).rule, pool, y, folds, known)
+        there = ~np.isnan(p.reshape(len(p), -1)).any(axis=1)
+        losses[row.name] = metric.loss(y[there], p[there], known.take(there).weight)
+    name = min(losses, key=lambda name: losses[name])
+    best = LEARNERS[name]
+    return replace(best.fit(pool, y, metric, seed=seed, **named, **best.settle({})), note=f"auto chose {name}")
+
+
+def _verdict(
+    fit: Any, learner: Learner, pool: Pool, y: Array, metric: Metric, known: About, split: Split, fall_back: bool, seed: int
+) -> tuple[Verdict, tuple[float, ...]]:
+    """The verdict, and how strange the truth was under the predictions of rows left out."""
+    complete = int(np.count_nonzero(pool.complete))
+    if complete < FEWEST or len(pool.names) == 1:
+        why = "there is one member" if len(pool.names) == 1 else f"{complete} rows that all members cover are too few (fewer than {FEWEST})"
+        return Verdict(
+            learner.name, metric.name, (), learner.name, False, False, f"not judged: {why}; {learner.name} is returned as fitted"
+        ), ()
+    folds = split.over(y, groups=known.groups, time=known.time, classes=pool.classes)
+    rules: dict[str, Any] = {learner.name: lambda *args: fit(*args).rule}
+    for title, name in _BASELINE.items():
+        if name != learner.name:
+            rules[title] = lambda p, t, k, row=LEARNERS[name]: row.fit(p, t, metric, **k.named()).rule
+    predictions = {name: left_out(rule, pool, y, folds, known) for name, rule in rules.items()}
+    lines, rows = judge(learner.name, predictions, y, metric, known, seed)
+    verdict = decide(learner.name, metric, lines, rows, fall_back=fall_back, optimism=None)
+    own = predictions[verdict.chosen]
+    there = ~np.isnan(own.reshape(len(own), -1)).any(axis=1)
+    return verdict, tuple(np.sort(conformity(own[there], y[there], pool.classes)).tolist())

@@ -1,0 +1,175 @@
+"""The result of a blend: what it weighs, what it predicts, what it knows about itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import CompatibilityError, ParameterError
+from .calibration import threshold
+from .explain import Explanation, explain
+from .learner import Step
+from .metrics import Metric, Task
+from .pool import Array, Pool, prepare_members
+from .rules import BySegment, Linear, Stacker, rule_from_json, rule_to_json
+from .verdict import Line, Verdict
+
+FORMAT = "modelweave.blend/1"
+KNOTS = 1000
+
+
+@dataclass(frozen=True)
+class Blend:
+    """An ensemble of predictors.
+
+    weights: of each member, a number; one a column for rules that weigh columns apart. trajectory: the rounds of the fit. verdict:
+    how it compares on rows left out. notes: what a reader should know of the members. strangeness: of rows left out, 1 - probability
+    of the truth or the distance to it, in rising order.
+    """
+
+    names: tuple[str, ...]
+    used: tuple[int, ...]
+    task: Task
+    labels: tuple[Any, ...]
+    metric: str
+    method: str
+    rule: Any
+    weights: Mapping[str, Any]
+    trajectory: tuple[Step, ...]
+    verdict: Verdict
+    notes: tuple[str, ...]
+    strangeness: tuple[float, ...] = field(repr=False)
+    provenance: Mapping[str, str] = field(repr=False)
+    rows: int = 0
+    wide: bool = field(default=False, repr=False)
+    seen: tuple[Pool, Array, Metric] | None = field(default=None, repr=False, compare=False)
+
+    def predict(self, members: Mapping[str, Any], segments: Any = None) -> Array:
+        """Predictions of new rows: (rows,) or (rows, classes), as the members' arrays are.
+
+        A member that is left out, or NaN in a row, is stood in for by the others. Of two classes in two columns, two columns.
+        """
+        arrays = prepare_members(members, self.names, self.task, self.labels)
+        p: Array = self.rule([arrays[place] for place in self.used], None if segments is None else np.asarray(segments))
+        wide = any(np.ndim(values) == 2 and np.shape(values)[1] == 2 for values in members.values())
+        return np.column_stack([1 - p, p]) if self.task == "binary" and wide else p
+
+    def predict_label(self, members: Mapping[str, Any], segments: Any = None) -> Array:
+        """The most probable label of each row."""
+        if not self.labels:
+            raise ParameterError("predict_label: applies to classes, and these are numbers; use predict")
+        p = self.predict(members, segments)
+        places = p.argmax(axis=1) if p.ndim == 2 else (p > 0.5).astype(int)
+        return np.asarray(self.labels)[places]
+
+    def predict_set(self, members: Mapping[str, Any], *, miss: float = 0.1, segments: Any = None) -> Array:
+        """Sets that hold the truth with chance of at least 1 - miss for rows exchangeable with those fitted on.
+
+        Classes: (rows, classes) of flags. Numbers: (rows, 2), the ends of an interval. Split conformal prediction on the
+        rows left out of folds, for which the chance is 1 - 2 miss in the worst case and near 1 - miss in practice (Barber et al. 2021,
+        arXiv 1905.02928).
+        """
+        if not 0 < miss < 1:
+            raise ParameterError(f"miss: must be between 0 and 1, got {miss}")
+        if not self.strangeness:
+            raise CompatibilityError("predict_set: the blend was made without rows left out, so there is nothing to go by; give more rows")
+        limit = threshold(self.strangeness, miss)
+        p = self.predict(members, segments)
+        if self.task == "regression":
+            return np.stack([p - limit, p + limit], axis=-1)
+        both = p if p.ndim == 2 else np.column_stack([1 - p, p])
+        return np.asarray(1 - both <= limit + 1e-12)
+
+    def explain(self, *, seed: int = 0) -> Explanation:
+        """Each member's part, on the rows the blend was made from; a blend that was loaded has none of them."""
+        if self.seen is None:
+            raise CompatibilityError("explain: a loaded blend does not hold the rows it was made from; make it again with blend()")
+        pool, y, metric = self.seen
+        flat = np.array([float(np.mean(value)) for value in self.weights.values()])
+        return explain(pool, y, metric, np.maximum(flat, 0), seed=seed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; `Blend.from_json` and NumPy are all that predicting from it takes."""
+        scores = self.strangeness
+        if len(scores) > KNOTS:
+            # upper values of even steps, so that sets from the saved blend are never smaller
+            places = np.ceil(np.linspace(0, len(scores) - 1, KNOTS)).astype(int)
+            scores = tuple(scores[i] for i in places)
+        return {
+            "format": FORMAT,
+            "members": list(self.names),
+            "used": list(self.used),
+            "task": self.task,
+            "labels": [getattr(label, "item", lambda label=label: label)() for label in self.labels],
+            "metric": self.metric,
+            "method": self.method,
+            "rule": rule_to_json(self.rule),
+            "weights": dict(self.weights),
+            "trajectory": [list(step) for step in self.trajectory],
+            "verdict": asdict(self.verdict),
+            "notes": list(self.notes),
+            "strangeness": list(scores),
+            "provenance": dict(self.provenance),
+            "rows": self.rows,
+        }
+
+    def save(self, file: str | Path) -> None:
+        """Write `to_json`."""
+        Path(file).write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, file: str | Path) -> Blend:
+        """What `save` wrote."""
+        return cls.from_json(json.loads(Path(file).read_text(encoding="utf-8")))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Blend:
+        """What `to_json` gave."""
+        if data.get("format") != FORMAT:
+            raise CompatibilityError(f"blend: expected the format {FORMAT}, got {data.get('format')!r}")
+        verdict = dict(data["verdict"])
+        verdict["lines"] = tuple(
+            Line(line["name"], line["score"], line["gain"], tuple(line["interval"]) if line["interval"] else None)
+            for line in verdict["lines"]
+        )
+        return cls(
+            names=tuple(data["members"]),
+            used=tuple(data["used"]),
+            task=data["task"],
+            labels=tuple(data["labels"]),
+            metric=data["metric"],
+            method=data["method"],
+            rule=rule_from_json(data["rule"]),
+            weights=data["weights"],
+            trajectory=tuple(Step(*step) for step in data["trajectory"]),
+            verdict=Verdict(**verdict),
+            notes=tuple(data["notes"]),
+            strangeness=tuple(data["strangeness"]),
+            provenance=data["provenance"],
+            rows=data["rows"],
+        )
+
+
+def weights_of(names: Sequence[str], used: Sequence[int], rule: Any) -> dict[str, Any]:
+    """A weight for each name: of linear rules their own, of stackers the coefficients, of others equal ones; 0 for copies."""
+    inner = rule
+    while hasattr(inner, "rule"):
+        inner = inner.rule
+    if isinstance(inner, BySegment):
+        inner = inner.otherwise
+    values: Sequence[Any]
+    if isinstance(inner, Linear):
+        values = inner.weights
+    elif isinstance(inner, Stacker):
+        table = np.asarray(inner.coefficients).reshape(len(inner.intercept), len(used), -1)
+        own = table[:, :, 0] if table.shape[2] == 1 else np.einsum("kjk->kj", table)
+        values = [float(v[0]) if len(v) == 1 else tuple(v.tolist()) for v in own.T]
+    else:
+        values = [1 / len(used)] * len(used)
+    found = dict(zip(used, values, strict=True))
+    return {name: found.get(place, 0.0) for place, name in enumerate(names)}

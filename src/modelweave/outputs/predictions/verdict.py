@@ -1,0 +1,151 @@
+"""Whether an ensemble is better than its best member and the plain mean, on rows that it was not fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...errors import CompatibilityError
+from ..splits import Fold
+from .learner import About
+from .metrics import Metric
+from .pool import Array, Pool
+
+Fit = Callable[[Pool, Array, About], Any]
+"""(pool, y, about) -> a rule."""
+
+BASELINES = ("best member", "plain mean")
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Line:
+    """One candidate's score on the rows left out. gain: by how much its loss is below this line's, with a 95 % interval, of the method."""
+
+    name: str
+    score: float
+    gain: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """chosen: the method, or the baseline that it did not beat. optimism: how much better the fitted rows look than those left out."""
+
+    method: str
+    metric: str
+    lines: tuple[Line, ...]
+    chosen: str
+    judged: bool
+    beats: bool
+    sentence: str
+    rows: int = 0
+    optimism: float | None = None
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Score by candidate, on the rows left out."""
+        return {line.name: line.score for line in self.lines}
+
+
+def left_out(fit: Fit, pool: Pool, y: Array, folds: Sequence[Fold], about: About) -> Array:
+    """Predictions of each row by a rule that was fitted without it, the mean over repeats; NaN where no fold tests a row."""
+    total = np.zeros(pool.values[0].shape)
+    count = np.zeros(len(y))
+    for fold in folds:
+        learn = fold.train[pool.complete[fold.train]]
+        rule = fit(pool.take(learn), y[learn], about.take(learn))
+        total[fold.test] += rule([values[fold.test] for values in pool.values], about.take(fold.test).segments)
+        count[fold.test] += 1
+    count[count == 0] = np.nan
+    return np.asarray((total.T / count).T)
+
+
+def judge(method: str, predictions: Mapping[str, Array], y: Array, metric: Metric, about: About, seed: int) -> tuple[list[Line], int]:
+    """A line a candidate, the method's first; gains are paired over rows, or over groups, which are drawn whole."""
+    there = np.all([~np.isnan(p.reshape(len(p), -1)).any(axis=1) for p in predictions.values()], axis=0)
+    truth, about = y[there], about.take(there)
+    if metric.needs_classes and len(np.unique(truth)) < 2:
+        raise CompatibilityError(f"{metric.name}: the rows left out are all of one class; give more rows of the other, or another metric")
+    kept = {name: p[there] for name, p in predictions.items()}
+    losses = {name: metric.loss(truth, p, about.weight) for name, p in kept.items()}
+    own = kept[method]
+    lines = []
+    for name, p in kept.items():
+        if name == method:
+            lines.append(Line(name, metric.of_loss(losses[name])))
+            continue
+        interval = gain_interval(metric, truth, own, p, weight=about.weight, groups=about.groups, seed=seed)
+        lines.append(Line(name, metric.of_loss(losses[name]), losses[name] - losses[method], interval))
+    return lines, int(np.count_nonzero(there))
+
+
+def gain_interval(
+    metric: Metric,
+    y: Array,
+    p: Array,
+    other: Array,
+    *,
+    weight: Array | None = None,
+    groups: Array | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> tuple[float, float]:
+    """95 % bootstrap interval of loss(other) - loss(p) on the same rows; groups are drawn whole."""
+    random = np.random.default_rng(seed)
+    share = np.ones(len(y)) if weight is None else np.asarray(weight, np.float64)
+    units = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
+    count = int(units.max()) + 1
+    if metric.whole is None:
+        # sums by unit, so that a draw costs one pass over units
+        table = np.stack([np.bincount(units, share * metric.losses(y, values), count) for values in (p, other)])
+        masses = np.bincount(units, share, count)
+        gains = np.empty(draws)
+        for i in range(draws):
+            times = np.bincount(random.integers(count, size=count), minlength=count)
+            ours, theirs = table @ times / max(float(masses @ times), 1e-300)
+            gains[i] = metric.finish(float(theirs)) - metric.finish(float(ours))
+    else:
+        gains = np.array(
+            [
+                _whole_gain(metric, y, p, other, share * random.multinomial(count, [1 / count] * count)[units])
+                for _ in range(max(draws // 5, 100))
+            ]
+        )
+    gains = gains[np.isfinite(gains)]
+    if not len(gains):
+        return float("nan"), float("nan")
+    low, high = np.quantile(gains, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _whole_gain(metric: Metric, y: Array, p: Array, other: Array, weight: Array) -> float:
+    drawn = weight > 0
+    y, p, other, weight = y[drawn], p[drawn], other[drawn], weight[drawn]
+    return metric.loss(y, other, weight) - metric.loss(y, p, weight)
+
+
+def decide(method: str, metric: Metric, lines: Sequence[Line], rows: int, *, fall_back: bool, optimism: float | None) -> Verdict:
+    """The method where it scores better than both baselines on rows left out; else the better baseline."""
+    baselines = [line for line in lines if line.name in BASELINES and line.name != method]
+    rival = min(baselines, key=lambda line: line.gain if line.gain is not None else np.inf)
+    gain = rival.gain or 0.0
+    beats = gain > 0
+    low, high = rival.interval or (float("nan"), float("nan"))
+    own = next(line for line in lines if line.name == method)
+    tail = f"(gain {gain:.4g}, 95 % interval {low:.4g} to {high:.4g}, {rows:,} rows left out of the fit)"
+    compared = f"{metric.name} {own.score:.4g} against {rival.score:.4g}"
+    if beats:
+        sure = "" if low > 0 else "; the difference is within chance"
+        sentence = f"{method} beats the {rival.name}: {compared} {tail}{sure}"
+    else:
+        kept = f"the {rival.name} is returned" if fall_back else f"{method} is returned all the same, as asked"
+        sentence = f"{method} does not beat the {rival.name}: {compared} {tail}; {kept}"
+    chosen = method if beats or not fall_back else rival.name
+    return Verdict(method, metric.name, tuple(lines), chosen, True, beats, sentence, rows, optimism)
