@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .analysis.smoothers.effective import effective_parameters as effective_parameters
+    from .catalog import LEARNERS as LEARNERS
     from .catalog import METHODS as METHODS
     from .checkpoints.open import open_checkpoint as open_checkpoint
     from .engine.continual import Continual as Continual
@@ -23,8 +25,13 @@ if TYPE_CHECKING:
     from .engine.merge import merge_recipe as merge_recipe
     from .errors import ModelweaveError as ModelweaveError
     from .evaluation.greedy_soup import greedy_soup as greedy_soup
+    from .outputs.predictions.blend import blend as blend
+    from .outputs.predictions.blended import Blend as Blend
+    from .outputs.splits import Split as Split
 
 _HOMES = {
+    "effective_parameters": "analysis.smoothers.effective",
+    "LEARNERS": "catalog",
     "METHODS": "catalog",
     "open_checkpoint": "checkpoints.open",
     "Continual": "engine.continual",
@@ -37,6 +44,9 @@ _HOMES = {
     "recover": "engine.masks",
     "ModelweaveError": "errors",
     "greedy_soup": "evaluation.greedy_soup",
+    "blend": "outputs.predictions.blend",
+    "Blend": "outputs.predictions.blended",
+    "Split": "outputs.splits",
 }
 
 __all__ = [*_HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -6,16 +6,13 @@ import io
 from pathlib import Path
 from typing import Any
 
-from .errors import MissingExtraError, OutputError
+from .errors import OutputError
+from .extras import extra
 
 
 def new_figure(width: float, height: float) -> Any:
     """An empty matplotlib figure, in inches."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib", "plot") from None
-    return Figure(figsize=(width, height), layout="constrained")
+    return extra("matplotlib.figure", "plot").Figure(figsize=(width, height), layout="constrained")
 
 
 def save_figure(figure: Any, file: str | Path, *, dpi: int = 150) -> None:

@@ -58,7 +58,11 @@ def blend(
     from ..outputs.predictions.blend import blend as make
     from ..outputs.predictions.files import read_members, read_targets
     from ..outputs.predictions.frontier import frontier
+    from ..outputs.predictions.published import LEARNERS
 
+    settings: dict[str, Any] = dict(_pairs("--set", options))
+    if method in LEARNERS:
+        LEARNERS[method].settle(settings, preset)
     prices = {name: _number(name, text) for name, text in _pairs("--cost", costs)}
     for option, file in (("--report", report), ("--out", out)):
         if file is not None and not file.absolute().parent.is_dir():
@@ -66,7 +70,9 @@ def blend(
     truth = read_targets(targets)
     members = read_members(folder)
     if segments is not None and segments not in truth.columns:
-        raise ParameterError(f"--segments: the targets have no column '{segments}'; they have {', '.join(truth.columns) or 'none but target'}")
+        raise ParameterError(
+            f"--segments: the targets have no column '{segments}'; they have {', '.join(truth.columns) or 'none but target'}"
+        )
     found = make(
         members,
         truth.values,
@@ -80,7 +86,7 @@ def blend(
         segments=None if segments is None else truth.columns[segments],
         folds=folds,
         seed=seed,
-        **dict(_pairs("--set", options)),
+        **settings,
     )
     points = frontier(found, prices, seed=seed) if prices else []
     if out is not None:

@@ -13,6 +13,7 @@ from .printing import say, show_json, show_table
 
 if TYPE_CHECKING:
     from ..method import Method, Needs, Parameter
+    from ..outputs.predictions.learner import Learner
 
 BASE_WORDS = {
     "required": "a base, which changes are taken from",
@@ -29,25 +30,34 @@ def methods(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One method, in full.", show_default=False)] = None,
     json: Json = False,
 ) -> None:
-    """List the merge methods, or describe one in full.
+    """List the ways to merge weights and to blend predictions, or describe one in full.
 
     \b
     Example:
       modelweave methods ties
+      modelweave methods greedy
     """
-    from ..catalog import METHODS, method
+    from ..catalog import LEARNERS, METHODS, any_row
+    from ..method import Method
 
     if name is not None:
-        row = method(name)
+        row = any_row(name)
+        if not isinstance(row, Method):
+            return show_json(learner_dict(row)) if json else show_learner(row)
         return show_json(method_dict(row)) if json else show_method(row)
     if json:
-        return show_json([method_dict(row) for row in METHODS.values()])
+        return show_json([*map(method_dict, METHODS.values()), *map(learner_dict, LEARNERS.values())])
     rows = [
         (row.name, row.title, row.needs.base, models_text(row.needs), "-" if row.paper is None else row.paper, row.formula)
         for row in METHODS.values()
     ]
-    show_table(("method", "title", "base", "models", ">paper", "formula"), rows)
-    say("\nmodelweave methods NAME shows one with its parameters and a recipe to start from")
+    show_table(("method", "title", "base", "models", ">paper", "formula"), rows, title="weights, for modelweave merge")
+    say()
+    blends = [
+        (row.name, row.title, ", ".join(row.tasks), "-" if row.paper is None else row.paper, row.formula) for row in LEARNERS.values()
+    ]
+    show_table(("method", "title", "for", ">paper", "formula"), blends, title="predictions, for modelweave blend")
+    say("\nmodelweave methods NAME shows one with its parameters and an example to start from")
 
 
 def show_method(row: Method) -> None:
@@ -60,8 +70,7 @@ def show_method(row: Method) -> None:
     say(f"source      {row.source}" + (f" (paper {row.paper:02d})" if row.paper is not None else ""))
     if row.note:
         say(f"note        {row.note}")
-    for name, values in row.presets.items():
-        say(f"preset      {name}: " + (", ".join(f"{word} {_word(value)}" for word, value in values.items()) or "the defaults"))
+    _say_presets(row)
     say()
     if row.parameters:
         cells = [(_names(p), p.range, _default(p), SCOPE_WORDS[p.scope], p.help) for p in row.parameters]
@@ -69,6 +78,42 @@ def show_method(row: Method) -> None:
     else:
         say("no parameters")
     say(f"\nA recipe to start from:\n\n{snippet(row)}")
+
+
+def show_learner(row: Learner) -> None:
+    """Everything that the row of a blend says, and a command."""
+    say(f"{row.name}: {row.title}\n")
+    say(f"formula     {row.formula}")
+    say(f"for         {', '.join(row.tasks)} predictions")
+    if row.source:
+        say(f"source      {row.source}" + (f" (paper {row.paper:02d})" if row.paper is not None else ""))
+    _say_presets(row)
+    say()
+    if row.parameters:
+        show_table(("parameter", "value", "default", "meaning"), [(_names(p), p.range, _default(p), p.help) for p in row.parameters])
+    else:
+        say("no parameters")
+    say(f"\nmodelweave blend predictions/ --targets y.csv --method {row.name}")
+
+
+def learner_dict(row: Learner) -> dict[str, Any]:
+    """The row ready for JSON."""
+    return {
+        "name": row.name,
+        "title": row.title,
+        "level": row.level,
+        "formula": row.formula,
+        "tasks": list(row.tasks),
+        "parameters": [_parameter_dict(parameter) for parameter in row.parameters],
+        "presets": {name: dict(values) for name, values in row.presets.items()},
+        "source": row.source,
+        "paper": row.paper,
+    }
+
+
+def _say_presets(row: Method | Learner) -> None:
+    for name, values in row.presets.items():
+        say(f"preset      {name}: " + (", ".join(f"{word} {_word(value)}" for word, value in values.items()) or "the defaults"))
 
 
 def method_dict(row: Method) -> dict[str, Any]:

@@ -64,8 +64,9 @@ def blend(
     Raises CompatibilityError for arrays that do not fit, ParameterError for options. Source: Caruana et al. 2004 for `greedy`; the
     others as their rows say.
 
+    >>> import modelweave
     >>> y = np.array([0, 1] * 20)
-    >>> found = blend({"good": np.where(y == 1, 0.8, 0.3), "coin": np.full(40, 0.5)}, y)
+    >>> found = modelweave.blend({"good": np.where(y == 1, 0.8, 0.3), "coin": np.full(40, 0.5)}, y)
     >>> found.weights
     {'good': 1.0, 'coin': 0.0}
     """

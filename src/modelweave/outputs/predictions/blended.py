@@ -65,7 +65,8 @@ class Blend:
             raise ParameterError("predict_label: applies to classes, and these are numbers; use predict")
         p = self.predict(members, segments)
         places = p.argmax(axis=1) if p.ndim == 2 else (p > 0.5).astype(int)
-        return np.asarray(self.labels)[places]
+        labels: Array = np.asarray(self.labels)[places]
+        return labels
 
     def predict_set(self, members: Mapping[str, Any], *, miss: float = 0.1, segments: Any = None) -> Array:
         """Sets that hold the truth with chance of at least 1 - miss for rows exchangeable with those fitted on.
@@ -83,7 +84,8 @@ class Blend:
         if self.task == "regression":
             return np.stack([p - limit, p + limit], axis=-1)
         both = p if p.ndim == 2 else np.column_stack([1 - p, p])
-        return np.asarray(1 - both <= limit + 1e-12)
+        inside: Array = 1 - both <= limit + 1e-12
+        return inside
 
     def explain(self, *, seed: int = 0) -> Explanation:
         """Each member's part, on the rows the blend was made from; a blend that was loaded has none of them."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...extras import extra
 from .metrics import TINY, predicted, true_class
 from .pool import Array
 from .rules import temper
@@ -23,13 +24,13 @@ def temperature(p: Array, y: Array, weight: Array | None = None) -> float:
     >>> round(temperature(np.array([0.99, 0.99, 0.99, 0.99]), np.array([1, 1, 1, 0])), 2)
     4.18
     """
-    from scipy.optimize import minimize_scalar
 
     def loss(log_t: float) -> float:
         losses = -np.log(np.maximum(true_class(y, temper(p, math.exp(log_t))), TINY))
         return float(np.average(losses, weights=weight))
 
-    found = minimize_scalar(loss, bounds=(math.log(EDGES[0]), math.log(EDGES[1])), method="bounded", options={"xatol": 1e-6})
+    edges = (math.log(EDGES[0]), math.log(EDGES[1]))
+    found = extra("scipy.optimize", "tabular").minimize_scalar(loss, bounds=edges, method="bounded", options={"xatol": 1e-6})
     return math.exp(float(found.x))
 
 

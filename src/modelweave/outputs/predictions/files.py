@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CheckpointError, CompatibilityError, MissingExtraError
+from ...extras import extra
 
 ENDINGS = (".csv", ".parquet")
 
@@ -27,7 +28,9 @@ def read_members(folder: str | Path) -> dict[str, Any]:
     """
     place = Path(folder)
     if not place.is_dir():
-        raise CheckpointError(f"{folder}: expected a folder with one CSV or Parquet file a member, found {'a file' if place.exists() else 'nothing'}")
+        raise CheckpointError(
+            f"{folder}: expected a folder with one CSV or Parquet file a member, found {'a file' if place.exists() else 'nothing'}"
+        )
     files = sorted(file for file in place.iterdir() if file.suffix.lower() in ENDINGS)
     if not files:
         raise CheckpointError(f"{folder}: has no file that ends in .csv or .parquet; expected one a member")
@@ -43,7 +46,9 @@ def _member(file: Path) -> Any:
     table = read_table(file)
     if table.shape[1] == 1:
         if table.columns[0] != "prediction":
-            raise CompatibilityError(f"{file}: has the one column '{table.columns[0]}' after the key; expected 'prediction', or one column a class")
+            raise CompatibilityError(
+                f"{file}: has the one column '{table.columns[0]}' after the key; expected 'prediction', or one column a class"
+            )
         table = table["prediction"]
     words = [name for name, kind in ([("prediction", table.dtype)] if table.ndim == 1 else table.dtypes.items()) if kind.kind not in "fiub"]
     if words:
@@ -55,7 +60,9 @@ def read_targets(file: str | Path) -> Targets:
     """The table key,target[,group][,time][,...]; rows are put in the order of time."""
     table = read_table(Path(file))
     if "target" not in table.columns:
-        raise CompatibilityError(f"{file}: has no column 'target'; expected key,target and optionally group and time, got {', '.join(table.columns)}")
+        raise CompatibilityError(
+            f"{file}: has no column 'target'; expected key,target and optionally group and time, got {', '.join(table.columns)}"
+        )
     for name in {"target", "group", "time"} & set(table.columns):
         empty = table.index[table[name].isna()]
         if len(empty):
@@ -78,15 +85,14 @@ def _moments(file: str | Path, values: Any) -> Any:
     try:
         return pandas.to_datetime(values)
     except (ValueError, TypeError):
-        raise CompatibilityError(f"{file}: column 'time' is neither numbers nor dates, as in {values.iloc[0]!r}; write 2024-05-31") from None
+        raise CompatibilityError(
+            f"{file}: column 'time' is neither numbers nor dates, as in {values.iloc[0]!r}; write 2024-05-31"
+        ) from None
 
 
 def read_table(file: Path) -> Any:
     """A pandas table with the first column, as words, for its index."""
-    try:
-        import pandas
-    except ImportError:
-        raise MissingExtraError("pandas", "tabular") from None
+    pandas = extra("pandas", "tabular")
     if not file.is_file():
         raise CheckpointError(f"{file}: expected a CSV or Parquet file, found {'a folder' if file.exists() else 'nothing'}")
     try:

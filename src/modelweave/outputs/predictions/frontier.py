@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -107,42 +107,38 @@ class Cascade:
 
 
 def cascade(blend: Blend, costs: Mapping[str, float], *, budget: float, steps: int = 20) -> Cascade:
-    """A cascade over the members that the blend weighs, cheapest first, of the least loss whose mean cost is at most `budget`.
+    """The cascade of the least loss whose mean cost is at most `budget`: one cheap member, then those that the blend weighs by rising cost.
 
-    One limit for all stages, the best of `steps` quantiles of how sure the first member is. Made on all rows of the blend, so its score is a
-    little too good. Classes alone. Source: Viola and Jones 2001; confidence as in Wang et al. 2018 (arXiv 1706.00885).
+    One limit for all stages, the best of `steps` quantiles of how sure the first member is. Made on all rows of the blend, so its
+    score is a little too good. Classes alone. Source: Viola and Jones 2001; confidence as in Wang et al. 2018 (arXiv 1706.00885).
     """
     pool, y, metric = _seen(blend, costs)
     if not pool.classes:
         raise ParameterError("cascade: applies to probabilities, and these are numbers")
-    used = [name for name in pool.names if np.any(np.asarray(blend.weights[name]) > 0)]
-    order = tuple(sorted(used, key=lambda name: (costs[name], name)))
-    if costs[order[0]] > budget:
-        raise ParameterError(f"cascade: budget {budget:g} is less than the cheapest member '{order[0]}' costs, {costs[order[0]]:g}")
-    rows = pool.complete
-    arrays = {name: values[rows] for name, values in zip(pool.names, pool.values, strict=True) if name in order}
-    truth = y[rows]
-    prices = np.cumsum([costs[name] for name in order])
-    best: Cascade | None = None
-    limits = np.r_[0.0, np.unique(np.quantile(_sure(arrays[order[0]]), np.linspace(0, 1, steps))), 1.01]
-    for limit in limits:
-        tried = Cascade(order, tuple([float(limit)] * (len(order) - 1)), pool.labels, 0.0, 0.0)
-        p, asked = tried.predict(arrays)
-        cost, loss = float(prices[asked - 1].mean()), metric.loss(truth, p)
-        if cost <= budget and (best is None or loss < _loss(metric, best.score)):
-            best = Cascade(tried.order, tried.limits, tried.labels, cost, metric.of_loss(loss))
+    cheapest = min(costs[name] for name in pool.names)
+    if cheapest > budget:
+        raise ParameterError(f"cascade: budget {budget:g} is less than the cheapest member costs, {cheapest:g}")
+    arrays = {name: values[pool.complete] for name, values in zip(pool.names, pool.values, strict=True)}
+    truth = y[pool.complete]
+    used = sorted((n for n in pool.names if np.any(np.asarray(blend.weights[n]) > 0)), key=lambda name: (costs[name], name))
+    best: tuple[float, Cascade] | None = None
+    for first in (name for name in pool.names if costs[name] <= min(budget, costs[used[0]])):
+        order = (first, *(name for name in used if name != first))
+        prices = np.cumsum([costs[name] for name in order])
+        for limit in np.r_[0.0, np.unique(np.quantile(_sure(arrays[first]), np.linspace(0, 1, steps))), 1.01]:
+            tried = Cascade(order, (float(limit),) * (len(order) - 1), pool.labels, 0.0, 0.0)
+            p, asked = tried.predict(arrays)
+            cost, loss = float(prices[asked - 1].mean()), metric.loss(truth, p)
+            if cost <= budget and (best is None or loss < best[0]):
+                best = loss, replace(tried, cost=cost, score=metric.of_loss(loss))
     if best is None:
-        raise ParameterError(f"cascade: no limit keeps the mean cost at {budget:g}")
-    return best
+        raise ParameterError(f"cascade: the member to start with costs more than the budget {budget:g}; raise it")
+    return best[1]
 
 
 def _sure(p: Array) -> Array:
     """(rows,): the probability of the likeliest class."""
     return np.asarray(np.maximum(p, 1 - p) if p.ndim == 1 else p.max(axis=1))
-
-
-def _loss(metric: Metric, score: float) -> float:
-    return 1 - score if metric.gain else score
 
 
 def _seen(blend: Blend, costs: Mapping[str, float]) -> tuple[Pool, Array, Metric]:
@@ -153,4 +149,3 @@ def _seen(blend: Blend, costs: Mapping[str, float]) -> tuple[Pool, Array, Metric
         if not costs.get(name, 0) > 0:
             raise ParameterError(f"costs: member '{name}' needs a cost above 0, got {costs.get(name)!r}")
     return pool, y, metric
-

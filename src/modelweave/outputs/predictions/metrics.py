@@ -73,7 +73,7 @@ def _brier_losses(y: Array, p: Array) -> Numbers:
 
 
 def _wrong(y: Array, p: Array) -> Numbers:
-    return (predicted(p) != y).astype(np.float64)
+    return np.asarray(predicted(p) != y, np.float64)
 
 
 def predicted(p: Array) -> Array:

@@ -33,7 +33,14 @@ def html_report(blend: Blend, *, title: str = "Blend", points: Sequence[Frontier
     if blend.seen is None:
         raise CompatibilityError("report: a loaded blend does not hold the rows it was made from; make it again with blend()")
     told = blend.explain()
-    parts = [_verdict(blend), _members(blend, told), _pictures(blend, told), _frontier(points, blend.metric), _notes(blend), _about(blend, told)]
+    parts = [
+        _verdict(blend),
+        _members(blend, told),
+        _pictures(blend, told),
+        _frontier(points, blend.metric),
+        _notes(blend),
+        _about(blend, told),
+    ]
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style></head>\n'
         f"<body><h1>{escape(title)}</h1>\n" + "\n".join(part for part in parts if part) + "\n</body></html>\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import MissingExtraError
+from ....extras import extra
 from ..learner import Fitted, Step
 from ..metrics import Metric
 from ..pool import Array, Pool
@@ -30,12 +30,9 @@ def cma_es(
     The softmax keeps weights positive and summing to 1, which is what keeps the search from overfitting metrics that depend on the
     order of rows alone. Source: Purucker and Beel 2023, sections 3 and 4 (arXiv 2307.00286).
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import cma
-    except ImportError:
-        raise MissingExtraError("cma", command="pip install cma") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cma = extra("cma", "search")
     members = len(pool.names)
     if members == 1:
         return Fitted(Linear((1.0,)))

@@ -45,7 +45,7 @@ def greedy(
     if len(y) > rows:
         picked = random.choice(len(y), rows, replace=False)
         pool, y, weight = pool.take(picked), y[picked], None if weight is None else weight[picked]
-    found = list(islice(_rounds(trial(pool, y, metric, weight), random, ties), 1 if len(pool.names) == 1 else rounds))
+    found = list(islice(_rounds(trial(pool, y, metric, weight, ties), random, ties), 1 if len(pool.names) == 1 else rounds))
     losses = [loss for _, loss in found]
     kept = found[: int(np.argmin(losses)) + 1] if keep == "best" else found
     counts = np.bincount([member for member, _ in kept], minlength=len(pool.names))
@@ -82,35 +82,44 @@ def _rounds(trial: Trial, random: np.random.RandomState, ties: str) -> Iterator[
         yield member, loss
 
 
-def trial(pool: Pool, y: Array, metric: Metric, weight: Array | None = None) -> Trial:
+def trial(pool: Pool, y: Array, metric: Metric, weight: Array | None = None, ties: str = "chosen") -> Trial:
     """The fastest way to the losses of a metric."""
     if metric.name == "log_loss":
         return _LogLosses(pool.of_truth(y), weight)
     if metric.name in ("brier", "mse", "rmse"):
         return _Squares(pool, y, metric, weight)
-    return _Losses(pool, y, metric, weight)
+    return _Losses(pool, y, metric, weight, ties)
 
 
 class _Losses:
-    """Any metric: the blend is made and measured."""
+    """Any metric: the blend is made and measured.
 
-    def __init__(self, pool: Pool, y: Array, metric: Metric, weight: Array | None) -> None:
-        self.pool, self.y, self.metric, self.weight = pool, y, metric, weight
-        self.total = np.zeros(pool.values[0].shape)
-        self.room = np.empty_like(self.total)
+    The order of operations is that of the peer whose ties are kept, since scores that count rows may depend on the last bit.
+    """
+
+    def __init__(self, pool: Pool, y: Array, metric: Metric, weight: Array | None, ties: str) -> None:
+        self.pool, self.y, self.metric, self.weight, self.mean = pool, y, metric, weight, ties == "chosen"
+        self.so_far = np.zeros(pool.values[0].shape)
         self.count = 0
 
     def losses(self) -> Array:
-        return np.array([self._with(values) for values in self.pool.values])
+        t = self.count + 1
+        held = self.so_far * (self.count / t) if self.mean else self.so_far
+        return np.array([self._loss(held, values, t) for values in self.pool.values])
 
-    def _with(self, values: Array) -> float:
-        np.add(self.total, values, out=self.room)
-        np.divide(self.room, self.count + 1, out=self.room)
-        return self.metric.loss(self.y, self.room, self.weight)
+    def _loss(self, held: Array, values: Array, t: int) -> float:
+        blend = held + (1 / t) * values if self.mean else (held + values) * (1 / t)
+        if self.mean and self.pool.task == "multiclass":
+            blend /= blend.sum(axis=1)[:, None]
+        return self.metric.loss(self.y, blend, self.weight)
 
     def add(self, member: int) -> None:
-        self.total += self.pool.values[member]
         self.count += 1
+        if self.mean:
+            self.so_far *= (self.count - 1) / self.count
+            self.so_far += self.pool.values[member] / self.count
+        else:
+            self.so_far += self.pool.values[member]
 
 
 class _Squares:

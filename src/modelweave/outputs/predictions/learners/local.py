@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import CompatibilityError, ParameterError
+from ....extras import extra
 from ..learner import Fitted
 from ..metrics import TINY, Metric
 from ..pool import Array, Pool
@@ -57,8 +58,6 @@ def gate(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, s
     A and b are found by L-BFGS on the log loss or squared error, with strength * ||A||^2 added; A = 0 is the simplex.
     Source: mixtures of experts with fixed experts, Jacobs et al. 1991, section 2.
     """
-    from scipy.optimize import minimize
-
     members = len(pool.names)
     raw = sureness(pool.values, pool.classes)
     centre, spread = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-6)
@@ -86,6 +85,10 @@ def gate(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, s
         gradient = np.r_[(back.T @ features + 2 * strength * a).ravel(), back.sum(axis=0)]
         return value + strength * float((a**2).sum()), gradient
 
-    x = minimize(loss, np.zeros(members * (members + 1)), jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
+    x = (
+        extra("scipy.optimize", "tabular")
+        .minimize(loss, np.zeros(members * (members + 1)), jac=True, method="L-BFGS-B", options={"maxiter": 200})
+        .x
+    )
     a, b = x[: members * members].reshape(members, members), x[members * members :]
     return Fitted(Gate(tuple(map(tuple, a.tolist())), tuple(b.tolist()), tuple(centre.tolist()), tuple(spread.tolist()), pool.classes))

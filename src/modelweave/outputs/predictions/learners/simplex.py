@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ....extras import extra
 from ..learner import Fitted
 from ..metrics import TINY, Metric
 from ..pool import Array, Pool
@@ -59,17 +60,19 @@ def least_squares(products: Array) -> Array:
 
 def _minimise(loss: Any, members: int) -> Array:
     """The best point of the simplex, and never worse than the middle or a corner of it."""
-    from scipy.optimize import minimize
-
-    found = minimize(
-        loss,
-        np.full(members, 1 / members),
-        jac=True,
-        method="SLSQP",
-        bounds=[(0, 1)] * members,
-        constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like},
-        options={"maxiter": 500, "ftol": 1e-13},
-    ).x
+    found = (
+        extra("scipy.optimize", "tabular")
+        .minimize(
+            loss,
+            np.full(members, 1 / members),
+            jac=True,
+            method="SLSQP",
+            bounds=[(0, 1)] * members,
+            constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like},
+            options={"maxiter": 500, "ftol": 1e-13},
+        )
+        .x
+    )
     found = np.where(found > SMALL, found, 0)
     tries = [np.eye(members)[i] for i in range(members)] + [np.full(members, 1 / members)]
     if found.sum() > 0 and np.isfinite(found).all():
@@ -83,12 +86,10 @@ def nnls(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, *
     Weights for classes are then divided by their sum; those for numbers are left as they are, and need not sum to 1.
     Source: Lawson and Hanson 1974, chapter 23; as a stacker, Breiman 1996.
     """
-    from scipy.optimize import nnls as solve
-
     gram, target = _normal_equations(pool, y, weight)
     scale = float(np.trace(gram)) / len(gram) or 1.0
     root = np.linalg.cholesky(gram / scale + 1e-10 * np.eye(len(gram)))
-    weights, _residual = solve(root.T, np.linalg.solve(root, target / scale))
+    weights, _residual = extra("scipy.optimize", "tabular").nnls(root.T, np.linalg.solve(root, target / scale))
     if pool.classes or weights.sum() == 0:
         weights = weights / weights.sum() if weights.sum() > 0 else np.full(len(weights), 1 / len(weights))
     return Fitted(Linear(tuple(weights.tolist())))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import MissingExtraError
+from ....extras import extra
 from ..learner import Fitted
 from ..metrics import Metric
 from ..pool import Array, Pool
@@ -18,14 +18,14 @@ def logistic(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = Non
 
     It can correct members that are too sure and may give negative weights. strength: the inverse C of scikit-learn's penalty.
     """
-    try:
-        from sklearn.linear_model import LogisticRegression
-    except ImportError:
-        raise MissingExtraError("scikit-learn", "tabular") from None
     link = "sigmoid" if pool.task == "binary" else "softmax"
     features = stacker_features(pool.values, link)
     spread = float(features.std()) or 1.0
-    model = LogisticRegression(C=1 / strength, max_iter=1000).fit(features / spread, y, sample_weight=weight)
+    model = (
+        extra("sklearn.linear_model", "tabular")
+        .LogisticRegression(C=1 / strength, max_iter=1000, tol=1e-6)
+        .fit(features / spread, y, sample_weight=weight)
+    )
     coefficients, intercept = np.asarray(model.coef_) / spread, np.asarray(model.intercept_)
     if link == "softmax":
         coefficients, intercept = _all_classes(coefficients, intercept, model.classes_, pool.values[0].shape[1])
