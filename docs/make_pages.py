@@ -6,24 +6,37 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modelweave.catalog import METHODS
+from modelweave.catalog import LEARNERS, METHODS
 from modelweave.method import Method, Parameter
+from modelweave.outputs.predictions.learner import Learner
 
 HEAD = """# Methods
 
 Generated from the catalog by `python docs/make_pages.py`. `modelweave methods NAME` shows the same in the terminal.
+
+## Merging weights
 
 d_j is a member's change from the base, w_j its weight; parameters marked *each* are given a member, the others once.
 
 | Method | Computes | Parts | Base | Members | Paper |
 |---|---|---|---|---|---|
 """
+BLENDS = """
+## Blending predictions
+
+For `modelweave blend` and `modelweave.blend`. p_j is a member's prediction of a row, S the sum of those taken so far.
+
+| Method | Computes | For | Source |
+|---|---|---|---|
+"""
 BASES = {"required": "required", "optional": "optional", "input": "a member", "first": "first end"}
 
 
 def methods_page() -> str:
-    """The table of all methods, then the parameters of each."""
-    return HEAD + "".join(map(_line, METHODS.values())) + "".join(map(_section, METHODS.values()))
+    """The tables of all methods, then the parameters of each."""
+    tables = HEAD + "".join(map(_line, METHODS.values())) + BLENDS + "".join(map(_blend_line, LEARNERS.values()))
+    rows: list[Method | Learner] = [*METHODS.values(), *LEARNERS.values()]
+    return tables + "".join(map(_section, rows))
 
 
 def _line(row: Method) -> str:
@@ -33,9 +46,13 @@ def _line(row: Method) -> str:
     return f"| {name} | {_cell(row.formula)} | {_cell(row.parts)} | {BASES[row.needs.base]} | {members} | {_cell(row.source)} |\n"
 
 
-def _section(row: Method) -> str:
-    text = f"\n## {row.name}\n\n{row.title}: {row.formula}.\n\n{row.source}.\n"
-    if row.note:
+def _blend_line(row: Learner) -> str:
+    return f"| [`{row.name}`](#{row.name}) | {_cell(row.formula)} | {', '.join(row.tasks)} | {_cell(row.source)} |\n"
+
+
+def _section(row: Method | Learner) -> str:
+    text = f"\n## {row.name}\n\n{row.title}: {row.formula}.\n" + (f"\n{row.source}.\n" if row.source else "")
+    if isinstance(row, Method) and row.note:
         text += f"\n{row.note[0].upper()}{row.note[1:]}.\n"
     if row.presets:
         text += "\nPresets: " + "; ".join(map(_preset, row.presets.items())) + ".\n"

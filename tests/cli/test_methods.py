@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from modelweave.catalog import METHODS
+from modelweave.catalog import LEARNERS, METHODS
 from modelweave.cli.app import main
 from modelweave.cli.methods import snippet
 from modelweave.recipes.build import _checked
@@ -17,8 +17,10 @@ from modelweave.recipes.load import parse_recipe
 def test_the_table_has_every_method(capsys):
     assert main(["methods"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[1 : len(METHODS) + 1]] == list(METHODS)
-    head, ties = lines[0], next(line for line in lines if line.startswith("ties "))
+    assert [line.split()[0] for line in lines[2 : len(METHODS) + 2]] == list(METHODS)
+    blends = lines.index("predictions, for modelweave blend") + 2
+    assert [line.split()[0] for line in lines[blends : blends + len(LEARNERS)]] == list(LEARNERS)
+    head, ties = lines[1], next(line for line in lines if line.startswith("ties "))
     assert "paper" in head.split() and "29" in ties.split()
 
 
@@ -29,10 +31,20 @@ def test_one_method_in_full(capsys):
     assert "a number above 0 and at most 1" in out and "(paper 29)" in out and "\x1b" not in out
 
 
+def test_one_blend_in_full(capsys):
+    assert main(["methods", "greedy"]) == 0
+    out = capsys.readouterr().out
+    assert "preset      autogluon: rounds 25" in out and "modelweave blend predictions/ --targets y.csv --method greedy" in out
+    assert main(["methods", "greedy", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["level"] == "outputs"
+    assert main(["methods", "greddy"]) == 2
+    assert "did you mean 'greedy'" in capsys.readouterr().err
+
+
 def test_json(capsys):
     assert main(["methods", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in rows] == list(METHODS)
+    assert [row["name"] for row in rows] == [*METHODS, *LEARNERS]
     assert main(["methods", "slerp", "--json"]) == 0
     (t,) = json.loads(capsys.readouterr().out)["parameters"]
     assert t["required"] is True and t["default"] is None and t["at_most"] is None

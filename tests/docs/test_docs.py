@@ -41,7 +41,21 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         save_file({n: random.standard_normal(s).astype(np.float32) for n, s in shapes.items()}, tmp_path / name / "model.safetensors")
         config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 4, "vocab_size": 8}
         (tmp_path / name / "config.json").write_text(json.dumps(config))
+    write_predictions(tmp_path)
     return tmp_path
+
+
+def write_predictions(folder: Path) -> None:
+    """Three members' predictions of three classes, and the targets."""
+    random = np.random.default_rng(0)
+    y = random.integers(0, 3, 120)
+    (folder / "predictions").mkdir()
+    for name in ("forest", "linear", "neighbours"):
+        p = np.exp(1.5 * np.eye(3)[y] + random.standard_normal((120, 3)))
+        lines = [f"r{i}," + ",".join(map(str, row / row.sum())) for i, row in enumerate(p)]
+        (folder / "predictions" / f"{name}.csv").write_text("\n".join(["key,cat,dog,eel", *lines]) + "\n")
+    lines = [f"r{i},{('cat', 'dog', 'eel')[k]},g{i // 4}" for i, k in enumerate(y)]
+    (folder / "y.csv").write_text("\n".join(["key,target,group", *lines]) + "\n")
 
 
 def pages_with(language: str) -> Any:
