@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .engine.merge import merge_recipe as merge_recipe
     from .errors import ModelweaveError as ModelweaveError
     from .evaluation.greedy_soup import greedy_soup as greedy_soup
+    from .outputs.geolocation.recall_vs_area import recall_vs_area as recall_vs_area
     from .outputs.predictions.blend import blend as blend
     from .outputs.predictions.blended import Blend as Blend
     from .outputs.splits import Split as Split
@@ -44,6 +45,7 @@ _HOMES = {
     "recover": "engine.masks",
     "ModelweaveError": "errors",
     "greedy_soup": "evaluation.greedy_soup",
+    "recall_vs_area": "outputs.geolocation.recall_vs_area",
     "blend": "outputs.predictions.blend",
     "Blend": "outputs.predictions.blended",
     "Split": "outputs.splits",

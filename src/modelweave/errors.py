@@ -10,7 +10,8 @@
     ├── OutputError            a target that cannot be written: it exists, is locked, has no room
     └── MissingExtraError      an optional dependency that is not installed
 
-Wrong options and arrays are ValueErrors, too, as scikit-learn and its users expect. A message says where, what was expected, what was found and what to do, in one sentence.
+Wrong options and arrays are ValueErrors, too, as scikit-learn and its users expect.
+A message says where, what was expected, what was found and what to do, in one sentence.
 """
 
 from __future__ import annotations

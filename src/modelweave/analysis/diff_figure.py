@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MissingExtraError, OutputError
+from ..drawing import new_figure, save_figure
 from .diff import Comparison, Row, row_dict
 
 PLAIN = (("relative", "norm(B - A) / norm(A)"),)
@@ -33,21 +33,12 @@ def grid(comparison: Comparison, key: str) -> tuple[list[str], list[str], NDArra
 
 def draw_diff(comparison: Comparison, file: str | Path) -> None:
     """Write the heat map as an image; the file's ending says which kind. Needs matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib", "plot") from None
     panels = PLAIN + (TASKS if comparison.with_base else ())
     kinds, columns, _ = grid(comparison, "relative")
-    figure = Figure(figsize=(3 + max(4, 0.22 * len(columns)) * len(panels), 1.6 + 0.3 * len(kinds)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(3 + max(4, 0.22 * len(columns)) * len(panels), 1.6 + 0.3 * len(kinds))
     for axes, (key, title) in zip(np.atleast_1d(figure.subplots(1, len(panels), sharey=True)), panels, strict=True):
         _panel(figure, axes, *grid(comparison, key), key=key, title=title)
-    try:
-        figure.savefig(file, dpi=150)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{file}: the figure cannot be written ({error})") from error
+    save_figure(figure, file)
 
 
 def _panel(figure: Any, axes: Any, kinds: list[str], columns: list[str], values: NDArray[np.float64], *, key: str, title: str) -> None:

@@ -6,19 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import MissingExtraError, OutputError
+from ..drawing import new_figure, save_figure
 from .interference import WAYS, Interference
 
 
 def draw_interference(found: Interference, file: str | Path) -> None:
     """Write the picture; the file's ending says which kind. Needs matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib", "plot") from None
-    figure = Figure(figsize=(15, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(15, 4.5)
     pairs, lines, kept = figure.subplots(1, 3)
     n, total = len(found.labels), found.total.sums
     cosines = np.array([[total.cosine(i, j) if total.norms[i] * total.norms[j] else np.nan for j in range(n)] for i in range(n)], float)
@@ -43,10 +37,7 @@ def draw_interference(found: Interference, file: str | Path) -> None:
     for axes in (lines, kept):
         axes.set_xlabel("layer")
         axes.legend(fontsize=8)
-    try:
-        figure.savefig(file, dpi=150)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{file}: the figure cannot be written ({error})") from error
+    save_figure(figure, file)
 
 
 def _number(value: float | None) -> float:

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from ..drawing import new_figure, save_figure
 from ..errors import MissingExtraError, ParameterError
 from .index import PAPERS
 
@@ -152,12 +153,8 @@ def _check_line(check: Check) -> tuple[str, str, str, str]:
 
 def draw_conditions(result: Result, path: Path) -> None:
     """A bar a condition and column, the mean over seeds, with each seed as a dot."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib", "plot") from None
     conditions = list(dict.fromkeys(str(row["condition"]) for row in result.rows))
-    drawing = Figure(figsize=(max(7, 0.45 * len(conditions) + 2), 4.5), layout="constrained")
+    drawing = new_figure(max(7, 0.45 * len(conditions) + 2), 4.5)
     axes = drawing.subplots()
     width = 0.8 / len(result.columns)
     for i, column in enumerate(result.columns):
@@ -170,4 +167,4 @@ def draw_conditions(result: Result, path: Path) -> None:
     axes.set_xticks(range(len(conditions)), conditions, rotation=60, ha="right", fontsize=8)
     axes.set_title(f"{result.paper} {result.title}", fontsize=10)
     axes.legend(fontsize=8)
-    drawing.savefig(path, dpi=120)
+    save_figure(drawing, path, dpi=120)

@@ -25,7 +25,11 @@ _ALL = (
         5, "Not Low-Resource Anymore: Aligner Ensembling, Batch Filtering, and New Datasets for Bengali-English MT", "2009.09359", "data"
     ),
     Paper(
-        6, "Enhancing Worldwide Image Geolocation by Ensembling Satellite-Based Ground-Level Attribute Predictors", "2407.13862", "outputs"
+        6,
+        "Enhancing Worldwide Image Geolocation by Ensembling Satellite-Based Ground-Level Attribute Predictors",
+        "2407.13862",
+        "outputs",
+        True,
     ),
     Paper(
         7, "Ensembling Portfolio Strategies for Long-Term Investments: A Distribution-Free Preference Framework", "2406.03652", "outputs"
@@ -100,7 +104,13 @@ _ALL = (
         True,
     ),
     Paper(50, "PASER: Post-Training Data Selection for Efficient Pruned Large Language Model Recovery", "2502.12594", "data"),
-    Paper(51, "Why do Random Forests Work? Understanding Tree Ensembles as Self-Regularizing Adaptive Smoothers", "2402.01502", "outputs"),
+    Paper(
+        51,
+        "Why do Random Forests Work? Understanding Tree Ensembles as Self-Regularizing Adaptive Smoothers",
+        "2402.01502",
+        "analysis",
+        True,
+    ),
     Paper(52, "Scalable and Efficient MoE Training for Multitask Multilingual Models", "2109.10465", "experts"),
     Paper(53, "MM-Lego: Modular Multimodal Models with Minimal Fine-Tuning", "2405.19950", "layers"),
     Paper(54, "Retrieval-Augmented Diffusion Models", "2204.11824", "layers"),

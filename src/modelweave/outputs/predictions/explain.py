@@ -81,7 +81,9 @@ def explain(pool: Pool, y: Array, metric: Metric, weights: Array, *, seed: int =
         error = reliability(stack[i], y).error if pool.classes else None
         near = float(correlation[i, rank]) if len(shares) > 1 else float("nan")
         stories.append(
-            MemberStory(name, float(weights[i]), metric.of_loss(float(alone[i])), without[i], shapley[i], near, float(least[i].mean()), error)
+            MemberStory(
+                name, float(weights[i]), metric.of_loss(float(alone[i])), without[i], shapley[i], near, float(least[i].mean()), error
+            )
         )
     mean_loss = float(shares @ alone)
     disagreement = knowledge = None

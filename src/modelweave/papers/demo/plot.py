@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...errors import MissingExtraError
+from ...drawing import new_figure, save_figure
+from ...extras import extra
 from .score import ScoreRow
 
 COLOURS = {"base": "0.55", "specialist": "tab:orange", "ensemble": "tab:green", "merge": "tab:blue"}
@@ -14,10 +15,7 @@ MARKERS = "^>v<"
 
 def require_matplotlib() -> None:
     """Raise MissingExtraError when no figure can be drawn: better before the training than after it."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("matplotlib", "plot") from None
+    extra("matplotlib", "plot")
 
 
 def plot_scores(rows: Sequence[ScoreRow], tasks: Sequence[str], *, best_single: str, file: Path) -> None:
@@ -25,11 +23,7 @@ def plot_scores(rows: Sequence[ScoreRow], tasks: Sequence[str], *, best_single: 
 
     The dashed line is the mean of the best single model.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 0.34 * len(rows) + 1.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8, 0.34 * len(rows) + 1.4)
     axes = figure.subplots()
     for place, row in enumerate(rows):
         colour = COLOURS[row.group]
@@ -48,4 +42,4 @@ def plot_scores(rows: Sequence[ScoreRow], tasks: Sequence[str], *, best_single: 
     axes.set_xlabel(f"accuracy, % (dashed: mean of the best single model, {best_single})")
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside upper center", ncols=len(tasks) + 1, frameon=False)
-    figure.savefig(file, dpi=150)
+    save_figure(figure, file)

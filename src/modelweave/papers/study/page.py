@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from ...errors import MissingExtraError
+from ...drawing import new_figure, save_figure
 from ..harness import text_table
 from .lines import POINT, Advised, Line, advised, behind, lines_of, rank_correlation, refused
 from .run import BASE, ENSEMBLE, MEMBER, OWN, REFERENCE, SHARE, Outcome
@@ -181,23 +181,17 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def draw_study(outcome: Outcome, file: Path) -> None:
     """A panel a setting: a ring for the default and a disc for the tuned score of each method, lines for the baselines."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib", "plot") from None
     tables = {setting.title: lines_of(outcome, setting.key) for setting in outcome.settings}
     across = min(2, len(tables))
     down = -(-len(tables) // across)
     tallest = max((len(lines) for lines in tables.values()), default=1)
-    figure = Figure(figsize=(5.6 * across, down * (0.19 * tallest + 1.2)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(5.6 * across, down * (0.19 * tallest + 1.2))
     panels = figure.subplots(down, across, squeeze=False).flat
     for axes, (title, lines) in zip(panels, tables.items(), strict=False):
         _panel(axes, title, lines)
     for axes in list(panels)[len(tables) :]:
         axes.set_axis_off()
-    figure.savefig(file, dpi=110)
+    save_figure(figure, file, dpi=110)
 
 
 def _panel(draw: Any, title: str, lines: Sequence[Line]) -> None:

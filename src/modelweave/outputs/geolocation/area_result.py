@@ -1,0 +1,167 @@
+"""What recall_vs_area returns: one area a query, and everything that is read off these areas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import CompatibilityError, ParameterError
+
+Measure: TypeAlias = "float | Literal['normalised_area', 'median_area']"
+
+POINTS_A_DECADE = 20
+# Areas are rounded sums, so a budget that equals one on paper may miss it by the last bits.
+SLACK = 1 + 1e-12
+DRAWN = 1 << 22  # resampled queries held at a time
+
+
+class Curve(NamedTuple):
+    """Recall at each budget, and with a level its interval; shapes (budgets,)."""
+
+    budgets: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
+
+
+class Estimate(NamedTuple):
+    """A figure with its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class AreaResult:
+    """area: (queries,) km^2 searched until the true cell is in. total: km^2 of all cells. rank, ties, lowest: as they were asked for."""
+
+    area: NDArray[np.float64]
+    total: float
+    rank: str = "score"
+    ties: str = "index"
+    lowest: float = 10.0
+
+    @overload
+    def recall(self, budget: float) -> float: ...
+    @overload
+    def recall(self, budget: ArrayLike) -> float | NDArray[np.float64]: ...
+    def recall(self, budget: ArrayLike) -> float | NDArray[np.float64]:
+        """Share of queries whose area is at most the budget, in km^2; one number for each budget."""
+        budgets = np.asarray(budget, np.float64)
+        if np.isnan(budgets).any():
+            raise ParameterError("recall: a budget is NaN; expected areas in km^2")
+        found = np.searchsorted(np.sort(self.area), budgets * SLACK, side="right") / len(self.area)
+        return float(found) if budgets.ndim == 0 else np.asarray(found)
+
+    def area_at(self, recall: float) -> float:
+        """The smallest budget, in km^2, at which that share of queries is found. Raises ParameterError outside (0, 1]."""
+        if not 0 < recall <= 1:
+            raise ParameterError(f"area_at: recall must be in (0, 1], got {recall}")
+        return float(np.quantile(self.area, recall, method="inverted_cdf"))
+
+    @property
+    def median_area(self) -> float:
+        """Median over queries, km^2; for an even number the mean of the middle two."""
+        return float(np.median(self.area))
+
+    @property
+    def normalised_area(self) -> float:
+        """Area under recall over log10(area), as a share of the axis from `lowest` to the whole Earth; exact, without a grid of budgets.
+
+        mean over queries of log(total / max(area, lowest)) / log(total / lowest). Raises ParameterError if lowest >= total.
+        """
+        return float(self._shares().mean())
+
+    def curve(self, budgets: ArrayLike | None = None, *, level: float | None = None, draws: int = 1000, seed: int = 0) -> Curve:
+        """Recall over budgets, by default 20 a decade from `lowest` to the whole Earth; with a level, a bootstrap interval at each."""
+        if budgets is None:
+            self._check_axis()
+            count = max(2, int(np.ceil(POINTS_A_DECADE * np.log10(self.total / self.lowest))) + 1)
+            axis = np.geomspace(self.lowest, self.total, count)
+        else:
+            axis = np.atleast_1d(np.asarray(budgets, np.float64))
+        recall = np.asarray(self.recall(axis))
+        if level is None:
+            return Curve(axis, recall)
+        # A resample of queries, seen through the budgets, is a multinomial draw over the steps between them.
+        _check_bootstrap(level, draws)
+        order = np.argsort(axis)
+        steps = np.diff(recall[order], prepend=0, append=1).clip(0)
+        counts = np.random.default_rng(seed).multinomial(len(self.area), steps / steps.sum(), size=draws)
+        bounds = np.empty((2, len(axis)))
+        bounds[:, order] = np.quantile(counts[:, :-1].cumsum(axis=1) / len(self.area), _tails(level), axis=0)
+        return Curve(axis, recall, bounds[0], bounds[1])
+
+    def estimate(self, measure: Measure, *, level: float = 0.95, draws: int = 1000, seed: int = 0) -> Estimate:
+        """A measure with its percentile interval over resampled queries.
+
+        measure: a budget in km^2 (its recall), "normalised_area" or "median_area". level: in (0, 1). draws: at least 1.
+        """
+        values, statistic = self._values(measure)
+        return _bootstrap(lambda rows: statistic(values[rows]), len(values), level, draws, seed)
+
+    def difference(self, other: AreaResult, measure: Measure, *, level: float = 0.95, draws: int = 1000, seed: int = 0) -> Estimate:
+        """This result's measure minus the other's on the same queries, with an interval from resampling both together.
+
+        Arguments as for `estimate`. Raises CompatibilityError if the two do not have as many queries.
+        """
+        if len(other.area) != len(self.area):
+            raise CompatibilityError(
+                f"difference: {len(self.area)} queries against {len(other.area)}; a paired difference needs the same queries in one order"
+            )
+        (mine, statistic), (theirs, _) = self._values(measure), other._values(measure)
+        return _bootstrap(lambda rows: statistic(mine[rows]) - statistic(theirs[rows]), len(mine), level, draws, seed)
+
+    def by(self, labels: ArrayLike) -> dict[Any, AreaResult]:
+        """This result for the queries of each label, in the labels' order: urban and rural places, say. labels: (queries,)."""
+        words = np.asarray(labels)
+        if words.shape != self.area.shape:
+            raise CompatibilityError(f"by: expected one label for each of {len(self.area)} queries, got shape {words.shape}")
+        return {w.item(): AreaResult(self.area[words == w], self.total, self.rank, self.ties, self.lowest) for w in np.unique(words)}
+
+    def _shares(self) -> NDArray[np.float64]:
+        self._check_axis()
+        shares = np.log(self.total / np.maximum(self.area, self.lowest)) / np.log(self.total / self.lowest)
+        return np.asarray(np.maximum(shares, 0))
+
+    def _check_axis(self) -> None:
+        if self.lowest >= self.total:
+            raise ParameterError(
+                f"the axis of areas begins at lowest = {self.lowest} km^2 but all cells have {self.total}; give a smaller lowest"
+            )
+
+    def _values(self, measure: Measure) -> tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
+        """One number a query, and the statistic of them along the last axis."""
+        if measure == "median_area":
+            return self.area, lambda rows: np.asarray(np.median(rows, axis=-1))
+        if measure == "normalised_area":
+            return self._shares(), lambda rows: np.asarray(rows.mean(axis=-1))
+        if isinstance(measure, str) or not measure > 0:
+            raise ParameterError(f"measure must be a budget above 0 km^2, 'normalised_area' or 'median_area', got {measure!r}")
+        return (self.area <= measure * SLACK).astype(np.float64), lambda rows: np.asarray(rows.mean(axis=-1))
+
+
+def _bootstrap(statistic: Callable[[NDArray[np.intp]], NDArray[np.float64]], queries: int, level: float, draws: int, seed: int) -> Estimate:
+    """The statistic of all queries, and the percentiles of it over resamples; as many rows at a time as memory should hold."""
+    _check_bootstrap(level, draws)
+    chance = np.random.default_rng(seed)
+    step = max(1, DRAWN // queries)
+    found = [statistic(chance.integers(queries, size=(min(step, draws - done), queries))) for done in range(0, draws, step)]
+    low, high = np.quantile(np.concatenate(found), _tails(level))
+    return Estimate(float(statistic(np.arange(queries))), float(low), float(high))
+
+
+def _check_bootstrap(level: float, draws: int) -> None:
+    if not 0 < level < 1:
+        raise ParameterError(f"bootstrap: level must be in (0, 1), got {level}")
+    if draws < 1:
+        raise ParameterError(f"bootstrap: draws must be at least 1, got {draws}")
+
+
+def _tails(level: float) -> list[float]:
+    return [(1 - level) / 2, (1 + level) / 2]
