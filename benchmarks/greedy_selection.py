@@ -1,7 +1,7 @@
 """Time greedy selection against reading its arrays and against AutoGluon's, on the same arrays and metric.
 
-    python benchmarks/greedy_selection.py                               50 members, 1 M rows, 25 rounds, without AutoGluon
-    python benchmarks/greedy_selection.py --autogluon BIN               BIN: a Python that has autogluon.core
+python benchmarks/greedy_selection.py                               50 members, 1 M rows, 25 rounds, without AutoGluon
+python benchmarks/greedy_selection.py --autogluon BIN --write       BIN: a Python that has autogluon.core; into the page
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import report
 
 PEER = """
 import json, sys, time
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--autogluon", metavar="BIN", help="a Python that has autogluon.core")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     chosen = parser.parse_args()
     from modelweave.outputs.predictions.learners.greedy import greedy
     from modelweave.outputs.predictions.metrics import METRICS
@@ -68,10 +70,12 @@ def main() -> None:
         found = greedy(pool, y, METRICS["log_loss"], rounds=chosen.rounds)
         own.append(time.perf_counter() - began)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / stack.nbytes
-    print(f"{chosen.members} members, {chosen.rows:,} rows, {chosen.rounds} rounds, log loss, best of {chosen.runs} runs")
-    print(f"reading the arrays once a round  {min(reading):8.2f} s")
-    print(f"modelweave                       {min(own):8.2f} s   {min(own) / min(reading):.2f} times reading")
-    print(f"memory beside the predictions    {grown:8.2f} copies of them")
+    about = (
+        f"{chosen.members} members' float32 probabilities of two classes, {chosen.rows:,} rows, {chosen.rounds} rounds, log loss, best\n"
+        f"of {chosen.runs} runs; reading is a sum over each array once a round, on one thread. Memory beside the predictions:\n"
+        f"{grown:.2f} copies of them. Again: `python benchmarks/greedy_selection.py`"
+    )
+    body = [["reading", f"{min(reading):.2f}", "1.0"], ["modelweave", f"{min(own):.2f}", f"{min(own) / min(reading):.1f}"]]
     if chosen.autogluon:
         with tempfile.TemporaryDirectory() as folder:
             files = [str(Path(folder) / name) for name in ("stack.npy", "y.npy")]
@@ -79,8 +83,13 @@ def main() -> None:
             np.save(files[1], y)
             done = subprocess.run([chosen.autogluon, "-c", PEER, *files, str(chosen.rounds)], check=True, capture_output=True, text=True)
         seconds, weights = json.loads(done.stdout.splitlines()[-1])
-        print(f"AutoGluon                        {seconds:8.2f} s   {seconds / min(own):.1f} times modelweave's")
-        print(f"largest difference of weights    {np.abs(np.asarray(weights) - found.rule.weights).max():8.4f}")
+        apart = np.abs(np.asarray(weights) - found.rule.weights).max()
+        about += f" with `--autogluon`;\nAutoGluon 1.6.3 takes {seconds / min(own):.0f} times as long, its weights differ by {apart:.4f}."
+        body.append(["AutoGluon", f"{seconds:.2f}", f"{seconds / min(reading):.1f}"])
+    head = ["greedy selection", "s", "times reading"]
+    print(about + "\n\n" + report.terminal([head, *body]))
+    if chosen.write:
+        report.write_section("Greedy selection", about, head, body)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import report
 from numpy.typing import NDArray
 
 from modelweave.outputs.geolocation.grid import equal_angle_grid
@@ -54,6 +55,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=1_000_000, help="rounded to a grid of n x 2n")
     parser.add_argument("--threads", type=int, default=1, help="of recall_vs_area")
     parser.add_argument("--runs", type=int, default=3, help="rounds over each block, of which the best counts")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     options = parser.parse_args()
     side = max(1, round((options.cells / 2) ** 0.5))
     grid = equal_angle_grid(side, 2 * side)
@@ -79,11 +81,16 @@ def main() -> None:
         sorting += best[0]
         for name, value in zip(ways, best[1:], strict=True):
             took[name] += value
-    print(f"{options.queries} queries x {grid.cells} cells, float32, {options.threads} thread(s), best of {options.runs}\n")
-    print(f"{'way':20s}{'argsort s':>11s}{'way s':>9s}{'ratio':>8s}")
-    for name, value in took.items():
-        print(f"{name:20s}{sorting:11.3f}{value:9.3f}{value / sorting:8.3f}")
-    print(f"\nlargest relative difference to the areas by a stable sort: {apart or 0:.1e}")
+    about = (
+        f"{options.queries:,} maps of {grid.cells:,} float32 cells, {options.threads} thread(s), best of {options.runs}; sorting is "
+        f"`numpy.argsort` of each map once.\nLargest relative difference to the areas by a stable sort: {apart or 0:.1e}. Again: "
+        "`python benchmarks/recall_vs_area.py`"
+    )
+    head = ["recall versus area", "s", "times sorting"]
+    body = [["sorting", f"{sorting:.2f}", "1"], *([name, f"{value:.2f}", f"{value / sorting:.3f}"] for name, value in took.items())]
+    print(about + "\n\n" + report.terminal([head, *body]))
+    if options.write:
+        report.write_section("Recall versus area", about, head, body)
 
 
 if __name__ == "__main__":

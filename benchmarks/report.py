@@ -51,8 +51,8 @@ def rows(result: dict[str, Any]) -> list[list[str]]:
     return table
 
 
-def page(results: dict[str, Any], matrices: dict[str, Any] | None = None) -> str:
-    """docs/benchmarks.md: one section for each size that was measured, and one for methods on matrices."""
+def page(results: dict[str, Any], matrices: dict[str, Any] | None = None, sections: dict[str, Any] | None = None) -> str:
+    """docs/benchmarks.md: one section for each size that was measured, one for methods on matrices, and those of other scripts."""
     parts = [TITLE]
     for size, result in results.items():
         starts = [f"{tool} {found['startup']['best']:.2f} s" for tool, found in result["tools"].items()]
@@ -61,8 +61,7 @@ def page(results: dict[str, Any], matrices: dict[str, Any] | None = None) -> str
         about = f"{machine['cores']} cores, {machine['memory_gb']} GB of memory, {machine['system']}"
         parts.append(f"{about}; {result['date']}. Start-up: {', '.join(starts)}.\n")
         head, *body = rows(result)
-        lines = [head, ["---"] + ["---:"] * (len(head) - 1), *body]
-        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n")
+        parts.append(_markdown(head, body))
         parts.append(f"Again: `python benchmarks/bench.py --size {size} --runs {result['runs']}`\n")
     if matrices:
         parts.append("## Spectral methods\n")
@@ -71,9 +70,16 @@ def page(results: dict[str, Any], matrices: dict[str, Any] | None = None) -> str
             "both timed in the same run: `python benchmarks/matrices.py`. A ratio of 1 is the decompositions' own time.\n"
         )
         head = ["matrices", "method", "needs", "needs s", "method s", "ratio"]
-        lines = [head, ["---"] * 3 + ["---:"] * 3, *([label, *line] for label, found in matrices.items() for line in found)]
-        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n")
+        parts.append(_markdown(head, [[label, *line] for label, found in matrices.items() for line in found], words=3))
+    for title, found in (sections or {}).items():
+        parts.append(f"## {title}\n\n{found['about']}\n\n{_markdown(*found['table'])}")
     return "\n".join(parts)
+
+
+def _markdown(head: list[str], body: list[list[str]], words: int = 1) -> str:
+    """A table whose first columns hold words and whose others hold numbers."""
+    lines = [head, ["---"] * words + ["---:"] * (len(head) - words), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def terminal(table: list[list[str]]) -> str:
@@ -99,10 +105,17 @@ def write_matrices(label: str, lines: list[list[str]], *, json_file: Path, docs:
     write_page(json_file, docs)
 
 
+def write_section(title: str, about: str, head: list[str], body: list[list[str]], *, folder: Path = Path(__file__).parent) -> None:
+    """Put a script's table under its title, keep the others', and write the page anew."""
+    _keep(folder / "sections.json", title, {"about": about, "table": [head, body]})
+    write_page(folder / "results.json", folder.parent / "docs" / "benchmarks.md")
+
+
 def write_page(json_file: Path, docs: Path) -> None:
     """The page from what is stored."""
     docs.parent.mkdir(parents=True, exist_ok=True)
-    docs.write_text(page(_stored(json_file), _stored(json_file.with_name("matrices.json"))), encoding="utf-8")
+    stored = [_stored(json_file), *(_stored(json_file.with_name(name)) for name in ("matrices.json", "sections.json"))]
+    docs.write_text(page(*stored), encoding="utf-8")
 
 
 def _stored(file: Path) -> dict[str, Any]:

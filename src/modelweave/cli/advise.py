@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import OutputError
+from ..text_file import write_text
 from .options import Json
 from .printing import progress_bar, say, show_json, show_table, warn
 
@@ -39,7 +40,7 @@ def advise(
     if write is not None:
         if write.exists():
             raise OutputError(f"--write: '{write}' already exists; choose another name or remove it")
-        write.write_text(found.recipe, encoding="utf-8")
+        write_text(write, found.recipe)
     if json:
         plain = {name: getattr(found, name) for name in ("because", "warnings", "useless", "impossible", "recipe")}
         choices = [{"method": c.method, "options": dict(c.options), "reason": c.reason} for c in found.ranking]

@@ -90,13 +90,13 @@ def blend(
     )
     points = frontier(found, prices, seed=seed) if prices else []
     if out is not None:
-        _save(found, out)
+        found.save(out)
     if report is not None:
         from ..outputs.predictions.report import write_report
 
         write_report(found, report, title=f"Blend of {folder.name}", points=points)
     if json:
-        return show_json({**found.to_json(), "frontier": [vars(point) for point in points]})
+        return show_json({**found.to_dict(), "frontier": [vars(point) for point in points]})
     _show(found, points)
     for note in (*truth.notes, *found.notes):
         warn(note)
@@ -144,10 +144,3 @@ def _number(name: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise ParameterError(f"--cost: expected a number for '{name}', got {text!r:.60}") from None
-
-
-def _save(found: Any, file: Path) -> None:
-    try:
-        found.save(file)
-    except OSError as error:
-        raise OutputError(f"{file}: cannot be written: {error.strerror}") from None

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import OutputError, ParameterError, unknown
+from ..text_file import write_text
 from .printing import say, strict
 
 
@@ -53,11 +54,11 @@ def reproduce(
         say(("\n" if place else "") + result.table())
     if json is not None:
         values = [result.to_json() for result in results]
-        _write(json, json_module.dumps(strict(values if every else values[0]), indent=2) + "\n")
+        write_text(json, json_module.dumps(strict(values if every else values[0]), indent=2) + "\n")
     if page is not None:
         from ..papers.evidence import evidence_page
 
-        _write(page, evidence_page(results))
+        write_text(page, evidence_page(results))
     if figure is not None:
         results[0].figure(figure)
     raise typer.Exit(0 if all(result.holds for result in results) else 1)
@@ -102,10 +103,10 @@ def _study(
     outcome = run_study(settings, cache=cache or default_cache(), seeds=seeds, methods=names, say=lambda line: typer.echo(line, err=True))
     say(study_text(outcome))
     if json is not None:
-        _write(json, json_module.dumps(strict(list(outcome.rows)), indent=2) + "\n")
+        write_text(json, json_module.dumps(strict(list(outcome.rows)), indent=2) + "\n")
     if page is not None:
         words = ["modelweave reproduce study", *(f"--{word} {value}" for word, value in (("suite", suite), ("methods", methods)) if value)]
-        _write(page, study_page(outcome, command=" ".join([*words, f"--page {page.as_posix()}"])))
+        write_text(page, study_page(outcome, command=" ".join([*words, f"--page {page.as_posix()}"])))
     for file in figures:
         draw_study(outcome, file)
 
@@ -122,9 +123,3 @@ def _numbers() -> list[int]:
 
     return [paper.number for paper in PAPERS.values() if paper.experiment]
 
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{file}: cannot be written: {error.strerror}") from None

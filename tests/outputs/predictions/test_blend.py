@@ -10,7 +10,7 @@ import pytest
 
 import modelweave
 from modelweave import Blend, Split, blend
-from modelweave.errors import CompatibilityError, ParameterError
+from modelweave.errors import CompatibilityError, ModelweaveError, ParameterError
 from modelweave.outputs.predictions.calibration import reliability
 from modelweave.outputs.predictions.metrics import METRICS
 from modelweave.outputs.predictions.rules import temper
@@ -183,8 +183,17 @@ def test_what_is_saved_predicts_the_same(tmp_path: Any) -> None:
     with pytest.raises(CompatibilityError, match="explain: a loaded blend does not hold the rows"):
         again.explain()
     data = json.loads((tmp_path / "blend.json").read_text())
-    with pytest.raises(CompatibilityError, match="expected the format modelweave.blend/1, got 'other'"):
-        Blend.from_json({**data, "format": "other"})
+    for strange in ({**data, "format": "other"}, "[1]"):
+        with pytest.raises(CompatibilityError, match="expected the format modelweave.blend/1, got "):
+            Blend.from_json(strange)
+    with pytest.raises(CompatibilityError, match="expected JSON, got a text that is none"):
+        Blend.from_json("{")
+    assert json.loads(again.to_json()) == json.loads(json.dumps(again.to_dict())) == data
+    with pytest.raises(ModelweaveError, match="cannot be read"):
+        Blend.load(tmp_path / "none.json")
+    with pytest.raises(ModelweaveError, match="cannot be written"):
+        found.save(tmp_path / "none" / "blend.json")
+    assert [file.name for file in tmp_path.iterdir()] == ["blend.json"]
 
 
 def test_the_order_of_members_does_not_matter() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CompatibilityError, ParameterError
+from ...errors import CheckpointError, CompatibilityError, ParameterError
+from ...text_file import write_text
 from .calibration import threshold
 from .explain import Explanation, explain
 from .learner import Step
@@ -95,8 +96,12 @@ class Blend:
         flat = np.array([float(np.mean(value)) for value in self.weights.values()])
         return explain(pool, y, metric, np.maximum(flat, 0), seed=seed)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data; `Blend.from_json` and NumPy are all that predicting from it takes."""
+    def to_json(self) -> str:
+        """A JSON text; `Blend.from_json` and NumPy are all that predicting from it takes."""
+        return json.dumps(self.to_dict(), indent=1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `to_json` writes, as plain data."""
         scores = self.strangeness
         if len(scores) > KNOTS:
             # upper values of even steps, so that sets from the saved blend are never smaller
@@ -121,19 +126,27 @@ class Blend:
         }
 
     def save(self, file: str | Path) -> None:
-        """Write `to_json`."""
-        Path(file).write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+        """Write `to_json`; the file appears whole or not at all."""
+        write_text(file, self.to_json() + "\n")
 
     @classmethod
     def load(cls, file: str | Path) -> Blend:
         """What `save` wrote."""
-        return cls.from_json(json.loads(Path(file).read_text(encoding="utf-8")))
+        try:
+            return cls.from_json(Path(file).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise CheckpointError(f"{file}: cannot be read: {error.strerror}") from None
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Blend:
-        """What `to_json` gave."""
-        if data.get("format") != FORMAT:
-            raise CompatibilityError(f"blend: expected the format {FORMAT}, got {data.get('format')!r}")
+    def from_json(cls, text: str | Mapping[str, Any]) -> Blend:
+        """What `to_json` or `to_dict` gave. Raises CompatibilityError for other texts."""
+        try:
+            data = json.loads(text) if isinstance(text, str) else text
+        except json.JSONDecodeError as error:
+            raise CompatibilityError(f"blend: expected JSON, got a text that is none ({error})") from None
+        found = data.get("format") if isinstance(data, Mapping) else None
+        if found != FORMAT:
+            raise CompatibilityError(f"blend: expected the format {FORMAT}, got {found!r}")
         verdict = dict(data["verdict"])
         verdict["lines"] = tuple(
             Line(line["name"], line["score"], line["gain"], tuple(line["interval"]) if line["interval"] else None)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ...drawing import png
-from ...errors import CompatibilityError, OutputError
+from ...errors import CompatibilityError
+from ...text_file import write_text
 from .blended import Blend
 from .explain import Explanation
 from .figures.calibration_figure import calibration_figure
@@ -49,10 +50,7 @@ def html_report(blend: Blend, *, title: str = "Blend", points: Sequence[Frontier
 
 def write_report(blend: Blend, file: str | Path, *, title: str = "Blend", points: Sequence[FrontierPoint] = ()) -> None:
     """Write `html_report`."""
-    try:
-        Path(file).write_text(html_report(blend, title=title, points=points), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{file}: cannot be written: {error.strerror}") from None
+    write_text(file, html_report(blend, title=title, points=points))
 
 
 def _verdict(blend: Blend) -> str:
