@@ -14,7 +14,7 @@ from modelweave.cli import app as app_module
 from modelweave.cli.app import main
 from modelweave.errors import OutputError
 
-COMMANDS = ("merge", "plan", "inspect", "diff", "advise", "methods", "papers", "reproduce", "schema", "demo")
+COMMANDS = ("merge", "plan", "inspect", "diff", "advise", "blend", "methods", "papers", "reproduce", "schema", "demo")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(modelweave.__file__).parents[1])}
 
 
@@ -40,7 +40,7 @@ def test_an_error_is_one_line_that_is_left_as_it_is(capsys, monkeypatch):
     def fail(name):
         raise OutputError("[red]out[/red] " + "x" * 300 + "\nexists")
 
-    monkeypatch.setattr("modelweave.catalog.method", fail)
+    monkeypatch.setattr("modelweave.catalog.any_row", fail)
     assert main(["methods", "ties"]) == 2
     captured = capsys.readouterr()
     assert captured.err == "error: [red]out[/red] " + "x" * 300 + " exists\n" and captured.out == ""
@@ -58,7 +58,7 @@ def test_interrupts_and_closed_pipes_are_quiet(raised, status, monkeypatch, capf
     def fail(name):
         raise raised
 
-    monkeypatch.setattr("modelweave.catalog.method", fail)
+    monkeypatch.setattr("modelweave.catalog.any_row", fail)
     try:
         found = main(["methods", "ties"])
     except SystemExit as error:
@@ -77,7 +77,7 @@ def test_other_exceptions_keep_their_traceback(monkeypatch):
     def fail(name):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("modelweave.catalog.method", fail)
+    monkeypatch.setattr("modelweave.catalog.any_row", fail)
     with pytest.raises(ZeroDivisionError):
         main(["methods", "ties"])
 

@@ -65,10 +65,10 @@ def test_shapley_values_by_all_orders() -> None:
     for order in permutations(range(3)):
         for place, i in enumerate(order):
             expected[i] += (table[frozenset(order[:place])] - table[frozenset(order[: place + 1])]) / 6
-    assert shapley_values(lambda places: table[frozenset(places)], 3, 5.0) == pytest.approx(expected)
+    assert shapley_values(lambda order: [table[frozenset(order)]], 3, 5.0) == pytest.approx(expected)
     # twelve members are sampled; of a sum of parts every order says the same
     parts = np.arange(12.0)
-    found = shapley_values(lambda places: 100 - parts[list(places)].sum(), 12, 100.0)
+    found = shapley_values(lambda order: 100 - np.cumsum(parts[list(order)]), 12, 100.0)
     assert found == pytest.approx(parts)
 
 

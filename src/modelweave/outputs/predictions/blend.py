@@ -102,7 +102,8 @@ def blend(
     fall = (preset is None) if fall_back is None else fall_back
     split = folds if isinstance(folds, Split) else Split(folds, seed=seed)
     verdict, strange = _verdict(fit, learner, alone, targets, chosen, known, split, fall, seed)
-    whole = np.flatnonzero(alone.complete) if learner.learns else np.arange(len(targets))
+    # a slice is a view: nothing is copied where all rows are covered
+    whole: Any = slice(None) if alone.complete.all() or not learner.learns else np.flatnonzero(alone.complete)
     fitted = (
         fit(alone.take(whole), targets[whole], known.take(whole))
         if verdict.chosen == learner.name

@@ -14,9 +14,9 @@ from .metrics import Metric, predicted
 from .pool import Array, Pool
 
 EXACT = 10
-"""Members up to which every subset is tried for Shapley values."""
+"""Members up to which every subset is tried for Shapley values; for more, orders are drawn, and fewer rows looked at."""
 DRAWS = 200
-ROWS = 20_000
+ROWS, FEW_ROWS = 20_000, 4_000
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def explain(pool: Pool, y: Array, metric: Metric, weights: Array, *, seed: int =
     correlation = error_correlation(stack, y)
     whole = loss(shares)
     without = [loss(_rest(shares, i)) - whole if len(shares) > 1 else float("nan") for i in range(len(shares))]
-    shapley = shapley_values(lambda places: loss(_equal(places, len(shares))), len(shares), metric.loss(y, _ignorant(y, stack)), seed)
+    few = slice(None) if len(shares) <= EXACT else slice(0, FEW_ROWS)
+    shapley = shapley_values(_joining(metric, y[few], stack[:, few]), len(shares), metric.loss(y[few], _ignorant(y, stack[:, few])), seed)
     least = by_row == by_row.min(axis=0)
     stories = []
     for i, name in enumerate(pool.names):
@@ -109,16 +110,17 @@ def error_correlation(stack: Array, y: Array) -> Array:
     return np.clip(found, -1, 1)
 
 
-def shapley_values(loss: Callable[[Sequence[int]], float], members: int, ignorant: float, seed: int = 0) -> list[float]:
+def shapley_values(losses: Callable[[Sequence[int]], Sequence[float]], members: int, ignorant: float, seed: int = 0) -> list[float]:
     """Of each member, the mean over orders of joining of how much it lowers the loss; all orders for up to 10 members, else 200 draws.
 
-    They sum to ignorant - loss(all). Source: Shapley 1953; Ghorbani and Zou 2019, section 2.
+    losses: of members that join in an order, the loss after each. The values sum to ignorant - the loss of all.
+    Source: Shapley 1953; Ghorbani and Zou 2019, section 2.
 
-    >>> shapley_values(lambda places: 3.0 - len(places), 2, 3.0)
+    >>> shapley_values(lambda order: [3.0 - 1, 3.0 - 2][: len(order)], 2, 3.0)
     [1.0, 1.0]
     """
     if members <= EXACT:
-        table = {(): ignorant} | {s: loss(s) for size in range(1, members + 1) for s in combinations(range(members), size)}
+        table = {(): ignorant} | {s: losses(s)[-1] for size in range(1, members + 1) for s in combinations(range(members), size)}
         return [
             sum(
                 (table[s] - table[tuple(sorted((*s, i)))]) / (members * comb(members - 1, len(s)))
@@ -130,12 +132,22 @@ def shapley_values(loss: Callable[[Sequence[int]], float], members: int, ignoran
     random = np.random.default_rng(seed)
     found = np.zeros(members)
     for _ in range(DRAWS):
-        order, before = random.permutation(members), ignorant
-        for place, i in enumerate(order):
-            after = loss(order[: place + 1].tolist())
-            found[i] += (before - after) / DRAWS
-            before = after
+        order = random.permutation(members)
+        found[order] -= np.diff(losses(order.tolist()), prepend=ignorant) / DRAWS
     return found.tolist()
+
+
+def _joining(metric: Metric, y: Array, stack: Array) -> Callable[[Sequence[int]], list[float]]:
+    """The losses of the plain means of the first 1, 2, ... members of an order."""
+
+    def losses(order: Sequence[int]) -> list[float]:
+        total, found = np.zeros(stack.shape[1:]), []
+        for count, place in enumerate(order, 1):
+            total += stack[place]
+            found.append(metric.loss(y, total / count))
+        return found
+
+    return losses
 
 
 def _ignorant(y: Array, stack: Array) -> Array:
