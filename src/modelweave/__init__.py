@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from .engine.merge import merge_recipe as merge_recipe
     from .errors import ModelweaveError as ModelweaveError
     from .evaluation.greedy_soup import greedy_soup as greedy_soup
+    from .outputs.estimators.blend import BlendClassifier as BlendClassifier
+    from .outputs.estimators.blend import BlendRegressor as BlendRegressor
+    from .outputs.estimators.stack import StackClassifier as StackClassifier
+    from .outputs.estimators.stack import StackRegressor as StackRegressor
     from .outputs.geolocation.recall_vs_area import recall_vs_area as recall_vs_area
     from .outputs.predictions.blend import blend as blend
     from .outputs.predictions.blended import Blend as Blend
@@ -45,6 +49,10 @@ _HOMES = {
     "recover": "engine.masks",
     "ModelweaveError": "errors",
     "greedy_soup": "evaluation.greedy_soup",
+    "BlendClassifier": "outputs.estimators.blend",
+    "BlendRegressor": "outputs.estimators.blend",
+    "StackClassifier": "outputs.estimators.stack",
+    "StackRegressor": "outputs.estimators.stack",
     "recall_vs_area": "outputs.geolocation.recall_vs_area",
     "blend": "outputs.predictions.blend",
     "Blend": "outputs.predictions.blended",
@@ -56,7 +64,14 @@ __all__ = [*_HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        try:
+            return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in ("sklearn", "scipy", "pandas"):
+                raise
+            from .errors import MissingExtraError
+
+            raise MissingExtraError("scikit-learn", "tabular") from None
     raise AttributeError(f"module 'modelweave' has no attribute '{name}'")
 
 

@@ -51,12 +51,12 @@ def out_of_fold(
             seen = np.unique(_safe_indexing(y, fold.train))
             if len(seen) < 2:
                 raise CompatibilityError(
-                    f"fold {number} of {len(folds)}: all {len(fold.train)} rows to learn from are of class {seen[0]!r}; "
+                    f"fold {number} of {len(folds)}: all {len(fold.train)} rows to learn from are of class {seen.tolist()[0]!r}; "
                     "ask for fewer folds, or for folds that spread the classes"
                 )
 
     def one(fold: Fold) -> tuple[Any, Array]:
-        own = {name: _cut(value, fold.train, rows) for name, value in (fit_params or {}).items()}
+        own = cut_params(fit_params or {}, fold.train, rows)
         model = clone(estimator).fit(_safe_indexing(X, fold.train), _safe_indexing(y, fold.train), **own)
         return model, predictions(model, _safe_indexing(X, fold.test), classes)
 
@@ -99,9 +99,14 @@ def label_order(estimator: Any, y: Any) -> Array | None:
     return np.unique(y) if is_classifier(estimator) else None
 
 
-def _cut(value: Any, rows: Array, whole: int) -> Any:
-    per_row = value is not None and not isinstance(value, str) and hasattr(value, "__len__") and len(value) == whole
-    return _safe_indexing(value, rows) if per_row else value
+def cut_params(params: Mapping[str, Any], rows: Array, whole: int) -> dict[str, Any]:
+    """What `fit` is given besides X and y, for some of `whole` rows; values that are not one a row stay as they are."""
+
+    def cut(value: Any) -> Any:
+        per_row = value is not None and not isinstance(value, str) and hasattr(value, "__len__") and len(value) == whole
+        return _safe_indexing(value, rows) if per_row else value
+
+    return {name: cut(value) for name, value in params.items()}
 
 
 def _rows(X: Any) -> int:

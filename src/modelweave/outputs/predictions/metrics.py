@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -139,7 +140,7 @@ METRICS = {
             gain=True,
             needs_classes=True,
         ),
-        Metric("rmse", "root of the mean squared error", ("regression",), _squares, finish=lambda mean: float(np.sqrt(mean))),
+        Metric("rmse", "root of the mean squared error", ("regression",), _squares, finish=math.sqrt),
         Metric("mse", "mean squared error", ("regression",), _squares),
         Metric("mae", "mean absolute error", ("regression",), _distances),
         Metric("r2", "share of variance explained", ("regression",), _squares, whole=_not_explained, gain=True),

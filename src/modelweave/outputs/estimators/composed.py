@@ -1,0 +1,182 @@
+"""What the estimators that are made of others share: how rows come in and predictions go out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.utils import assert_all_finite, check_array, check_random_state, column_or_1d, indexable
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ...errors import CompatibilityError, ParameterError, unknown
+from ..predictions.learner import about
+from ..predictions.metrics import metric_named
+from ..predictions.published import LEARNERS
+from .cross_validation import PREFIT, as_split, folds_of
+from .member_list import HasMembers, Named
+from .tower import Table, Tower
+
+Array = NDArray[Any]
+
+
+class Composed(HasMembers):
+    """An ensemble of estimators: its rows, its options, what it keeps when fitted."""
+
+    @property
+    def _prefit(self) -> bool:
+        return isinstance(self.cv, str) and self.cv == PREFIT
+
+    def _seed(self) -> int:
+        state = self.random_state
+        if isinstance(state, (int, np.integer)):
+            return int(state)
+        return int(check_random_state(state).randint(np.iinfo(np.int32).max))
+
+    def _checked_metric(self, classes: Array | None) -> str | Any:
+        """The metric to go by; what is wrong with it or the method is said before anything is fitted."""
+        if self.method in LEARNERS:
+            LEARNERS[self.method].settle(self.options or {}, self.preset)
+        elif self.method != "auto":
+            raise ParameterError("method: " + unknown("method", str(self.method), [*LEARNERS, "auto"]))
+        elif self.options:
+            raise ParameterError(f"options: method 'auto' takes none, got {', '.join(self.options)}")
+        task = "regression" if classes is None else "binary" if len(classes) == 2 else "multiclass"
+        return metric_named(self.metric, task).name if not hasattr(self.metric, "loss") else self.metric  # type: ignore[arg-type]
+
+    def _table(self, X: Any, y: Any, members: Named, seed: int, repeats: int = 1, **per_row: Any) -> Table:
+        """The rows, checked, and their folds."""
+        validate_data(self, X, y, skip_check_array=True)
+        X, y = indexable(X, y)
+        if len(y) < 2:
+            raise CompatibilityError(
+                f"{type(self).__name__}: expected at least 2 rows to learn from, got {len(y)} sample{'s' * (len(y) != 1)}"
+            )
+        weight = None if per_row["sample_weight"] is None else np.asarray(per_row["sample_weight"])
+        if weight is not None and not np.any(weight):
+            raise CompatibilityError("sample_weight: all weights are zero; give some row a weight above 0")
+        classes: Array | None = None
+        if isinstance(self, ClassifierMixin):
+            assert_all_finite(np.asarray(y), input_name="y")
+            check_classification_targets(y)
+            y = column_or_1d(y, warn=True)
+            classes = _classes(y, members)
+            self._check_two_classes(y, weight)
+        else:
+            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+            wide = y.ndim == 2 and y.shape[1] > 1 and self.__sklearn_tags__().target_tags.multi_output
+            y = y if wide else column_or_1d(y, warn=not self.__sklearn_tags__().target_tags.multi_output)
+        segments = self._segments(X)
+        known = about(len(y), weight=weight, segments=segments, groups=per_row["groups"], time=per_row["time"])
+        split = as_split(self.cv, seed, repeats)
+        none = self._prefit and not self._needs_folds()
+        folds = () if none else folds_of(self.cv, split, X, y, classes is not None, known)
+        return Table(X, y, classes, folds, known, split)
+
+    def _check_two_classes(self, y: Array, weight: Array | None) -> None:
+        counted = y if weight is None or weight.shape != y.shape else y[weight > 0]
+        if len(np.unique(counted)) < 2 and not self._prefit:
+            raise CompatibilityError(
+                f"{type(self).__name__}: all {len(counted)} rows {'' if weight is None else 'with a weight '}have one class, "
+                f"{counted[:1].tolist()[0]!r}; expected at least two classes"
+            )
+
+    def _needs_folds(self) -> bool:
+        """Whether anything is fitted in folds when the members are fitted already."""
+        return False
+
+    def _segments(self, X: Any) -> Array | None:
+        """Each row's segment, from the column that is named as such."""
+        if self.segments is None:
+            return None
+        try:
+            column = X[self.segments] if hasattr(X, "columns") else np.asarray(X)[:, self.segments]
+        except (KeyError, IndexError, TypeError):
+            raise ParameterError(f"segments: expected a column of X, by name or number, got {self.segments!r}") from None
+        return np.asarray(column)
+
+    def _blending(self, classes: Array | None) -> dict[str, Any]:
+        """Options of `modelweave.blend`."""
+        fall_back = self.fall_back
+        if fall_back is None and self.method in LEARNERS and not LEARNERS[self.method].learns:
+            fall_back = False
+        given = {
+            "method": self.method,
+            "metric": self._checked_metric(classes),
+            "preset": self.preset,
+            "calibration": getattr(self, "calibration", "none"),
+            "fall_back": fall_back,
+        }
+        return given | dict(self.options or {})
+
+    def _take_tower(self, tower: Tower) -> None:
+        """The attributes that follow from what was fitted."""
+        self._tower = tower
+        self.blend_ = tower.blend
+        self.weights_ = dict(tower.blend.weights)
+        self.verdict_ = tower.blend.verdict
+        if tower.classes is not None:
+            self.classes_ = tower.classes
+
+    def __getstate__(self) -> Any:
+        """A pickle leaves out the rows that the blend was made from, as a saved blend does."""
+        state = dict(super().__getstate__())
+        if "blend_" in state:
+            state["blend_"] = replace(state["blend_"], seen=None)
+            state["_tower"] = replace(state["_tower"], blend=state["blend_"])
+        return state
+
+    def _predict(self, X: Any) -> Array:
+        """What the ensemble says of rows."""
+        X = self._checked(X)
+        return self._tower.predict(X, self._segments(X))
+
+    def _checked(self, X: Any) -> Any:
+        """Rows to predict, with the columns that were fitted on."""
+        check_is_fitted(self)
+        (X,) = indexable(X)
+        if hasattr(self, "n_features_in_") and np.ndim(X) == 1:
+            raise CompatibilityError(
+                f"{type(self).__name__}: expected a table of {self.n_features_in_} columns, got shape {np.shape(X)}. "
+                "Reshape your data to (1, columns) if it is one row"
+            )
+        validate_data(self, X, skip_check_array=True, reset=False)
+        return X
+
+    def predict_set(self, X: Any, *, miss: float = 0.1) -> Array:
+        """Sets that hold the truth with a chance of about 1 - miss: (rows, classes) of flags, or (rows, 2) ends of intervals.
+
+        See `Blend.predict_set`, which this hands the members' predictions to.
+        """
+        X = self._checked(X)
+        return self.blend_.predict_set(self._tower.say(X), miss=miss, segments=self._segments(X))
+
+
+class Classes:
+    """Probabilities and labels."""
+
+    def predict_proba(self, X: Any) -> Array:
+        """(rows, classes), in the order of `classes_`."""
+        return self._predict(X)  # type: ignore[attr-defined, no-any-return]
+
+    def predict(self, X: Any) -> Array:
+        """(rows,): the most probable label, the first of equals."""
+        places = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[places]  # type: ignore[attr-defined, no-any-return]
+
+
+class Numbers:
+    """Numbers."""
+
+    def predict(self, X: Any) -> Array:
+        """(rows,) or (rows, outputs)."""
+        return self._predict(X)  # type: ignore[attr-defined, no-any-return]
+
+
+def _classes(y: Array, members: Named) -> Array:
+    """The sorted labels of the rows and of members that know theirs already, such as frozen ones."""
+    known = [np.asarray(model.classes_) for _, model in members if isinstance(getattr(model, "classes_", None), (np.ndarray, list, tuple))]
+    return np.unique(np.concatenate([np.unique(y), *known])) if known else np.unique(y)
