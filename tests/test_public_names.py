@@ -16,7 +16,13 @@ def test_every_name_leads_somewhere(name: str) -> None:
 
 
 def test_estimators_without_scikit_learn_say_what_to_install() -> None:
-    code = "import sys; sys.modules['sklearn'] = None\nimport modelweave\ntry: modelweave.BlendClassifier\nexcept modelweave.ModelweaveError as e: print(e)"
+    code = "\n".join(
+        (
+            "import sys; sys.modules['sklearn'] = None; import modelweave",
+            "try: modelweave.BlendClassifier",
+            "except modelweave.ModelweaveError as error: print(error)",
+        )
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "this needs 'scikit-learn', which is not installed; run: pip install 'modelweave[tabular]'\n"
 
