@@ -143,6 +143,12 @@ def test_tables_are_matched_by_column_and_key() -> None:
         make_pool({"a": first.set_axis(range(90))}, y)
 
 
+def test_plain_lists_are_taken() -> None:
+    found = blend({"a": [0.9, 0.2, 0.7], "b": [0.6, 0.5, 0.4]}, ["yes", "no", "yes"])
+    assert found.labels == ("no", "yes") and found.weights == {"a": 1.0, "b": 0.0}
+    assert found.predict({"a": [0.3], "b": [0.1]}).tolist() == [0.3]
+
+
 def test_tensors_are_taken() -> None:
     pool, _, _ = make_pool({"a": torch.tensor(A, dtype=torch.float32, requires_grad=True)}, torch.tensor(Y))
     assert pool.values[0].dtype == np.float32 and pool.values[0] == pytest.approx(A, abs=1e-6)
@@ -163,9 +169,20 @@ def test_copies_are_found_also_with_gaps() -> None:
     assert duplicates(pool) == {2: 0, 4: 3}
 
 
+def test_two_columns_that_are_swapped_are_seen_also_when_noisy() -> None:
+    random = np.random.default_rng(2)
+    y = random.integers(0, 2, 100)
+    p = np.clip(0.5 + 0.3 * (y - 0.5) + 0.2 * random.standard_normal(100), 0.01, 0.99)
+    make_pool({"a": p}, y)
+    with pytest.raises(
+        CompatibilityError, match="member 'a': its columns seem to be in another order: rows of class 0 are called 1 in .* 2 classes"
+    ):
+        make_pool({"a": 1 - p}, y)
+
+
 def test_a_poor_member_is_not_taken_for_a_permuted_one() -> None:
     random = np.random.default_rng(3)
-    for seed in range(20):
+    for seed in range(200):
         p = np.random.default_rng(seed).dirichlet(np.ones(3), 90)
         make_pool({"noise": p}, Y)
     y = (random.random(60) < 0.1).astype(int)

@@ -50,6 +50,10 @@ class Blend:
     wide: bool = field(default=False, repr=False)
     seen: tuple[Pool, Array, Metric] | None = field(default=None, repr=False, compare=False)
 
+    def __str__(self) -> str:
+        parts = (f"{name} {weight:.3f}" for name, weight in self.weights.items() if np.ndim(weight) == 0 and weight)
+        return f"{self.verdict}\n{', '.join(parts)}"
+
     def predict(self, members: Mapping[str, Any], segments: Any = None) -> Array:
         """Predictions of new rows: (rows,) or (rows, classes), as the members' arrays are.
 

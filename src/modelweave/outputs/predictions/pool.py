@@ -17,6 +17,7 @@ Array = NDArray[Any]
 Provenance = Literal["out_of_fold", "hold_out", "in_sample"]
 _PROVENANCES = ("hold_out", "in_sample", "out_of_fold")
 _NEAR = 1e-3
+SIGMAS = 4.5
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,9 @@ def _arrays(
                 )
             by_word = {str(column): column for column in own}
             values = values[[by_word[str(column)] for column in order]]
-        if hasattr(values, "index") and hasattr(y, "index") and not values.index.equals(y.index):
+        keys, own = getattr(y, "index", None), getattr(values, "index", None)
+        # lists have an index, too, which is a method
+        if hasattr(keys, "equals") and hasattr(own, "equals") and not own.equals(keys):
             values = _by_key(name, values, y.index)
         try:
             array = np.asarray(values)
@@ -287,19 +290,20 @@ def _checked(name: str, values: Array, task: Task, codes: Array | None, classes:
 
 
 def _check_labels(name: str, values: Array, codes: Array, classes: int) -> None:
-    """Refuse columns in another order than the labels: classes that are nearly always called by each other's names."""
+    """Refuse columns in another order than the labels: some classes are called by each other's names, each at least twice as often as
+    by its own, and too often for chance."""
     there = covered(values)
     called = np.bincount(codes[there] * classes + predicted(values[there]), minlength=classes * classes).reshape(classes, classes)
-    rows = called.sum(axis=1)
     most = called.argmax(axis=1)
-    moved = np.flatnonzero((most != np.arange(classes)) & (rows > 0))
+    moved = np.flatnonzero((most != np.arange(classes)) & (called.sum(axis=1) > 0))
     if len(moved) < 2 or not np.array_equal(np.sort(most[moved]), moved):
         return
-    share, own = called[moved, most[moved]] / rows[moved], called[moved, moved] / rows[moved]
-    if (rows[moved] >= 10).all() and (share > 0.6).all() and (own < 0.2).all():
+    other, own = called[moved, most[moved]], called[moved, moved]
+    if (other >= 2 * own).all() and (other + own).min() >= 5 and (other - own).sum() > SIGMAS * np.sqrt((other + own).sum()):
+        share = other[0] / called[moved[0]].sum()
         raise CompatibilityError(
             f"member '{name}': its columns seem to be in another order: rows of class {moved[0]} are called {most[moved[0]]} in "
-            f"{share[0]:.0%} of cases and of {len(moved)} classes each by another's name; put the columns in the order of the labels"
+            f"{share:.0%} of cases, and {len(moved)} classes by each other's names; put the columns in the order of the labels"
         )
 
 
