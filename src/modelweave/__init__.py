@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .outputs.estimators.blend import BlendRegressor as BlendRegressor
     from .outputs.estimators.stack import StackClassifier as StackClassifier
     from .outputs.estimators.stack import StackRegressor as StackRegressor
+    from .outputs.estimators.text_table import TextTableClassifier as TextTableClassifier
+    from .outputs.estimators.text_table import TextTableRegressor as TextTableRegressor
     from .outputs.geolocation.recall_vs_area import recall_vs_area as recall_vs_area
     from .outputs.predictions.blend import blend as blend
     from .outputs.predictions.blended import Blend as Blend
@@ -53,6 +55,8 @@ _HOMES = {
     "BlendRegressor": "outputs.estimators.blend",
     "StackClassifier": "outputs.estimators.stack",
     "StackRegressor": "outputs.estimators.stack",
+    "TextTableClassifier": "outputs.estimators.text_table",
+    "TextTableRegressor": "outputs.estimators.text_table",
     "recall_vs_area": "outputs.geolocation.recall_vs_area",
     "blend": "outputs.predictions.blend",
     "Blend": "outputs.predictions.blended",
