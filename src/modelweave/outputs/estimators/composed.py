@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin
-from sklearn.utils import assert_all_finite, check_array, check_random_state, column_or_1d, indexable
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import check_random_state
 
-from ...errors import CompatibilityError, ParameterError, unknown
+from ...errors import ParameterError, unknown
 from ..predictions.learner import about
 from ..predictions.metrics import metric_named
 from ..predictions.published import LEARNERS
 from .cross_validation import PREFIT, as_split, folds_of
 from .member_list import HasMembers, Named
+from .rows import check_columns, check_rows
 from .tower import Table, Tower
 
 Array = NDArray[Any]
@@ -49,40 +47,14 @@ class Composed(HasMembers):
 
     def _table(self, X: Any, y: Any, members: Named, seed: int, repeats: int = 1, **per_row: Any) -> Table:
         """The rows, checked, and their folds."""
-        validate_data(self, X, y, skip_check_array=True)
-        X, y = indexable(X, y)
-        if len(y) < 2:
-            raise CompatibilityError(
-                f"{type(self).__name__}: expected at least 2 rows to learn from, got {len(y)} sample{'s' * (len(y) != 1)}"
-            )
-        weight = None if per_row["sample_weight"] is None else np.asarray(per_row["sample_weight"])
-        if weight is not None and not np.any(weight):
-            raise CompatibilityError("sample_weight: all weights are zero; give some row a weight above 0")
-        classes: Array | None = None
-        if isinstance(self, ClassifierMixin):
-            assert_all_finite(np.asarray(y), input_name="y")
-            check_classification_targets(y)
-            y = column_or_1d(y, warn=True)
-            classes = _classes(y, members)
-            self._check_two_classes(y, weight)
-        else:
-            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-            wide = y.ndim == 2 and y.shape[1] > 1 and self.__sklearn_tags__().target_tags.multi_output
-            y = y if wide else column_or_1d(y, warn=not self.__sklearn_tags__().target_tags.multi_output)
+        rows = check_rows(self, X, y, per_row["sample_weight"], labels=_known_labels(members), one_class=self._prefit)
+        X, y, classes, weight = rows
         segments = self._segments(X)
         known = about(len(y), weight=weight, segments=segments, groups=per_row["groups"], time=per_row["time"])
         split = as_split(self.cv, seed, repeats)
         none = self._prefit and not self._needs_folds()
         folds = () if none else folds_of(self.cv, split, X, y, classes is not None, known)
         return Table(X, y, classes, folds, known, split)
-
-    def _check_two_classes(self, y: Array, weight: Array | None) -> None:
-        counted = y if weight is None or weight.shape != y.shape else y[weight > 0]
-        if len(np.unique(counted)) < 2 and not self._prefit:
-            raise CompatibilityError(
-                f"{type(self).__name__}: all {len(counted)} rows {'' if weight is None else 'with a weight '}have one class, "
-                f"{counted[:1].tolist()[0]!r}; expected at least two classes"
-            )
 
     def _needs_folds(self) -> bool:
         """Whether anything is fitted in folds when the members are fitted already."""
@@ -136,15 +108,7 @@ class Composed(HasMembers):
 
     def _checked(self, X: Any) -> Any:
         """Rows to predict, with the columns that were fitted on."""
-        check_is_fitted(self)
-        (X,) = indexable(X)
-        if hasattr(self, "n_features_in_") and np.ndim(X) == 1:
-            raise CompatibilityError(
-                f"{type(self).__name__}: expected a table of {self.n_features_in_} columns, got shape {np.shape(X)}. "
-                "Reshape your data to (1, columns) if it is one row"
-            )
-        validate_data(self, X, skip_check_array=True, reset=False)
-        return X
+        return check_columns(self, X)
 
     def predict_set(self, X: Any, *, miss: float = 0.1) -> Array:
         """Sets that hold the truth with a chance of about 1 - miss: (rows, classes) of flags, or (rows, 2) ends of intervals.
@@ -176,7 +140,6 @@ class Numbers:
         return self._predict(X)  # type: ignore[attr-defined, no-any-return]
 
 
-def _classes(y: Array, members: Named) -> Array:
-    """The sorted labels of the rows and of members that know theirs already, such as frozen ones."""
-    known = [np.asarray(model.classes_) for _, model in members if isinstance(getattr(model, "classes_", None), (np.ndarray, list, tuple))]
-    return np.unique(np.concatenate([np.unique(y), *known])) if known else np.unique(y)
+def _known_labels(members: Named) -> list[Array]:
+    """Labels that members know already, such as frozen ones."""
+    return [np.asarray(model.classes_) for _, model in members if isinstance(getattr(model, "classes_", None), (np.ndarray, list, tuple))]

@@ -1,21 +1,19 @@
-"""The list of members of an ensemble of estimators: its parameters, its checks, and what each member's fit is given."""
+"""The list of members of an ensemble of estimators: its parameters and its checks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from inspect import Parameter, signature
 from typing import Any
 
-import numpy as np
 from sklearn.base import ClassifierMixin, is_classifier, is_regressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils import Bunch, get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import _BaseComposition
 
 from ...errors import ParameterError
+from .metadata import PassesMetadata
 from .tower import Member
 
 Named = list[tuple[str, Any]]
@@ -29,8 +27,8 @@ def default_members(classes: bool) -> Named:
     return [("linear", Ridge()), ("tree", DecisionTreeRegressor(min_weight_fraction_leaf=0.02, random_state=0))]
 
 
-class HasMembers(_BaseComposition):
-    """Parameters by name, those of members as `member__parameter`, members set to `drop`, and the routing of metadata."""
+class HasMembers(PassesMetadata, _BaseComposition):
+    """Parameters by name, those of members as `member__parameter`, members set to `drop`, and their checks."""
 
     estimators: Any
 
@@ -82,38 +80,9 @@ class HasMembers(_BaseComposition):
                 raise ParameterError(f"{word}: member '{name}' ({type(model).__name__}) is not a {kind}")
         return kept
 
-    def _params_by_member(self, models: Mapping[str, Any], **given: Any) -> dict[str, dict[str, Any]]:
-        """What each model's `fit` is given: as scikit-learn's routing says where it is enabled, or the sample weights for all."""
-        given = {name: value for name, value in given.items() if value is not None}
-        if "sample_weight" in given:
-            given["sample_weight"] = np.asarray(given["sample_weight"])
-        if _routing_enabled():
-            routed = process_routing(self, "fit", **given)
-            return {name: dict(routed[name].fit) if name in routed else {} for name in models}
-        strange = sorted(set(given) - {"sample_weight", "groups", "time"})
-        if strange:
-            raise ParameterError(
-                f"fit: '{strange[0]}' is not known to {type(self).__name__}; enable scikit-learn's metadata routing to pass it to members"
-            )
-        weight = {k: v for k, v in given.items() if k == "sample_weight"}
-        for name, model in models.items():
-            if weight and not _takes(model, "sample_weight"):
-                raise ParameterError(
-                    f"sample_weight: member '{name}' ({type(model).__name__}) takes none; leave it out, "
-                    "or enable scikit-learn's metadata routing, where members say what they take"
-                )
-        return {name: dict(weight) for name in models}
-
     def _routed(self) -> Mapping[str, Any]:
         """Every model by the name it has in routing."""
         return dict(self._members())
-
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Members get in `fit` what they request; weights, groups and time also serve the ensemble itself."""
-        router = MetadataRouter(owner=self).add_self_request(self)
-        for name, model in self._routed().items():
-            router.add(**{name: model}, method_mapping=MethodMapping().add(caller="fit", callee="fit"))
-        return router
 
 
 def with_params(named: Sequence[tuple[str, Any]], params: Mapping[str, Mapping[str, Any]]) -> tuple[Member, ...]:
@@ -123,14 +92,3 @@ def with_params(named: Sequence[tuple[str, Any]], params: Mapping[str, Mapping[s
 
 def _dropped(model: Any) -> bool:
     return isinstance(model, str) and model == "drop"
-
-
-def _takes(model: Any, word: str) -> bool:
-    known = signature(model.fit).parameters
-    return word in known or any(p.kind is Parameter.VAR_KEYWORD for p in known.values())
-
-
-def _routing_enabled() -> bool:
-    from sklearn import get_config
-
-    return bool(get_config().get("enable_metadata_routing", False))
