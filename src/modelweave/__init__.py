@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .evaluation.greedy_soup import greedy_soup as greedy_soup
     from .outputs.estimators.blend import BlendClassifier as BlendClassifier
     from .outputs.estimators.blend import BlendRegressor as BlendRegressor
+    from .outputs.estimators.repeated_folds import RepeatedFoldClassifier as RepeatedFoldClassifier
+    from .outputs.estimators.repeated_folds import RepeatedFoldRegressor as RepeatedFoldRegressor
     from .outputs.estimators.stack import StackClassifier as StackClassifier
     from .outputs.estimators.stack import StackRegressor as StackRegressor
     from .outputs.estimators.text_table import TextTableClassifier as TextTableClassifier
@@ -53,6 +55,8 @@ _HOMES = {
     "greedy_soup": "evaluation.greedy_soup",
     "BlendClassifier": "outputs.estimators.blend",
     "BlendRegressor": "outputs.estimators.blend",
+    "RepeatedFoldClassifier": "outputs.estimators.repeated_folds",
+    "RepeatedFoldRegressor": "outputs.estimators.repeated_folds",
     "StackClassifier": "outputs.estimators.stack",
     "StackRegressor": "outputs.estimators.stack",
     "TextTableClassifier": "outputs.estimators.text_table",

@@ -38,11 +38,13 @@ def out_of_fold(
     *,
     classes: Array | None = None,
     fit_params: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] | None = None,
     n_jobs: int | None = None,
 ) -> OutOfFold:
     """Fit a clone of the estimator on each fold's rows and predict its other rows.
 
     classes: labels in the order of columns, for classifiers. fit_params: given to `fit`; those with a value a row are cut to the fold.
+    seeds: one a fold, for the `random_state` of its clone and of what is inside of it.
     Raises CompatibilityError where a fold has one class only to learn from.
     """
     rows = len(y)
@@ -55,12 +57,14 @@ def out_of_fold(
                     "ask for fewer folds, or for folds that spread the classes"
                 )
 
-    def one(fold: Fold) -> tuple[Any, Array]:
+    def one(fold: Fold, seed: int | None) -> tuple[Any, Array]:
         own = cut_params(fit_params or {}, fold.train, rows)
-        model = clone(estimator).fit(_safe_indexing(X, fold.train), _safe_indexing(y, fold.train), **own)
+        model = clone(estimator) if seed is None else seeded(clone(estimator), seed)
+        model.fit(_safe_indexing(X, fold.train), _safe_indexing(y, fold.train), **own)
         return model, predictions(model, _safe_indexing(X, fold.test), classes)
 
-    done = Parallel(n_jobs=n_jobs)(delayed(one)(fold) for fold in folds)
+    each: Sequence[int | None] = seeds or [None] * len(folds)
+    done = Parallel(n_jobs=n_jobs)(delayed(one)(fold, seed) for fold, seed in zip(folds, each, strict=True))
     total = np.zeros((rows, *done[0][1].shape[1:]))
     count = np.zeros(rows)
     for fold, (_, p) in zip(folds, done, strict=True):
@@ -84,6 +88,13 @@ def predictions(model: Any, X: Any, classes: Array | None) -> Array:
         return found
     found[np.arange(len(found)), np.searchsorted(classes, model.predict(X))] = 1
     return found
+
+
+def seeded(model: Any, seed: int) -> Any:
+    """The estimator with every `random_state` in it set, each to a number of its own that follows from the seed."""
+    names = sorted(name for name in model.get_params(deep=True) if name.split("__")[-1] == "random_state")
+    numbers = np.random.default_rng(seed).integers(np.iinfo(np.int32).max, size=len(names))
+    return model.set_params(**dict(zip(names, numbers.tolist(), strict=True)))
 
 
 def mean_predictions(models: Sequence[Any], X: Any, classes: Array | None) -> Array:

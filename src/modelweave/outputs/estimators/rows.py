@@ -26,11 +26,21 @@ class Checked(NamedTuple):
     weight: Array | None
 
 
+def as_rows(X: Any) -> Any:
+    """A list of arrays, such as bags of different sizes, as one array of objects, a bag a row."""
+    if isinstance(X, (list, tuple)) and len(X) and all(isinstance(bag, np.ndarray) and bag.ndim > 1 for bag in X):
+        bags = np.empty(len(X), object)
+        bags[:] = X
+        return bags
+    return X
+
+
 def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, labels: Sequence[Array] = (), one_class: bool = False) -> Checked:
     """Rows to fit on. labels: others that are known. one_class: whether rows of a single class will do.
 
     Raises CompatibilityError for what cannot be learnt from.
     """
+    X = as_rows(X)
     validate_data(estimator, X, y, skip_check_array=True)
     X, y = indexable(X, y)
     name = type(estimator).__name__
@@ -59,7 +69,7 @@ def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, labels: Se
 def check_columns(estimator: Any, X: Any) -> Any:
     """Rows to predict, with the columns that were fitted on."""
     check_is_fitted(estimator)
-    (X,) = indexable(X)
+    (X,) = indexable(as_rows(X))
     if hasattr(estimator, "n_features_in_") and np.ndim(X) == 1:
         raise CompatibilityError(
             f"{type(estimator).__name__}: expected a table of {estimator.n_features_in_} columns, got shape {np.shape(X)}. "
