@@ -47,7 +47,7 @@ _ALL = (
         "outputs",
     ),
     Paper(10, "Diversity of Thought Improves Reasoning Abilities of Large Language Models", "2310.07088", "outputs"),
-    Paper(11, "Phikon-v2, A large and public feature extractor for biomarker prediction", "2409.09173", "outputs"),
+    Paper(11, "Phikon-v2, A large and public feature extractor for biomarker prediction", "2409.09173", "outputs", True),
     Paper(12, "Helping or Herding? Reward Model Ensembles Mitigate but do not Eliminate Reward Hacking", "2312.09244", "outputs"),
     Paper(13, "Benchmarking Multimodal AutoML for Tabular Data with Text Fields", "2111.02705", "outputs", True),
     Paper(14, "One-Shot Neural Ensemble Architecture Search by Diversity-Guided Search Space Shrinking", "2104.00597", "training"),

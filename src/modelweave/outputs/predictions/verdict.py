@@ -98,7 +98,27 @@ def gain_interval(
     seed: int = 0,
     draws: int = DRAWS,
 ) -> tuple[float, float]:
-    """95 % bootstrap interval of loss(other) - loss(p) on the same rows; groups are drawn whole.
+    """95 % bootstrap interval of loss(other) - loss(p) on the same rows; groups are drawn whole. Other options as of `drawn_gains`."""
+    fewer = draws if metric.whole is None else max(draws // 5, 100)
+    gains = drawn_gains(metric, y, p, other, weight=weight, groups=groups, seed=seed, draws=fewer)
+    if not len(gains):
+        return float("nan"), float("nan")
+    low, high = np.quantile(gains, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def drawn_gains(
+    metric: Metric,
+    y: Array,
+    p: Array,
+    other: Array,
+    *,
+    weight: Array | None = None,
+    groups: Array | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Array:
+    """loss(other) - loss(p) on `draws` bootstrap samples of the rows, the same for both, or of whole groups.
 
     Means over more than 10,000 rows or groups are drawn in 10,000 bundles of them, which has the same spread.
     """
@@ -118,17 +138,9 @@ def gain_interval(
             ours, theirs = table @ times / max(float(masses @ times), 1e-300)
             gains[i] = metric.finish(float(theirs)) - metric.finish(float(ours))
     else:
-        gains = np.array(
-            [
-                _whole_gain(metric, y, p, other, share * random.multinomial(count, [1 / count] * count)[units])
-                for _ in range(max(draws // 5, 100))
-            ]
-        )
-    gains = gains[np.isfinite(gains)]
-    if not len(gains):
-        return float("nan"), float("nan")
-    low, high = np.quantile(gains, [0.025, 0.975])
-    return float(low), float(high)
+        chances = [1 / count] * count
+        gains = np.array([_whole_gain(metric, y, p, other, share * random.multinomial(count, chances)[units]) for _ in range(draws)])
+    return gains[np.isfinite(gains)]
 
 
 def _whole_gain(metric: Metric, y: Array, p: Array, other: Array, weight: Array) -> float:
