@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from .outputs.estimators.text_table import TextTableClassifier as TextTableClassifier
     from .outputs.estimators.text_table import TextTableRegressor as TextTableRegressor
     from .outputs.geolocation.recall_vs_area import recall_vs_area as recall_vs_area
+    from .outputs.portfolios.universal_mixture import UniversalMixture as UniversalMixture
+    from .outputs.portfolios.universal_mixture import universal_mixture as universal_mixture
     from .outputs.predictions.blend import blend as blend
     from .outputs.predictions.blended import Blend as Blend
     from .outputs.splits import Split as Split
@@ -62,6 +64,8 @@ _HOMES = {
     "TextTableClassifier": "outputs.estimators.text_table",
     "TextTableRegressor": "outputs.estimators.text_table",
     "recall_vs_area": "outputs.geolocation.recall_vs_area",
+    "UniversalMixture": "outputs.portfolios.universal_mixture",
+    "universal_mixture": "outputs.portfolios.universal_mixture",
     "blend": "outputs.predictions.blend",
     "Blend": "outputs.predictions.blended",
     "Split": "outputs.splits",

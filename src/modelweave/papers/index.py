@@ -32,7 +32,11 @@ _ALL = (
         True,
     ),
     Paper(
-        7, "Ensembling Portfolio Strategies for Long-Term Investments: A Distribution-Free Preference Framework", "2406.03652", "outputs"
+        7,
+        "Ensembling Portfolio Strategies for Long-Term Investments: A Distribution-Free Preference Framework",
+        "2406.03652",
+        "outputs",
+        True,
     ),
     Paper(
         8,

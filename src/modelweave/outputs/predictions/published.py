@@ -88,7 +88,7 @@ _ROWS = (
         "Cover 1991; paper 07",
         universal,
         CLASSES,
-        (Parameter("points", "int", 4096, at_least=1, help="draws from the simplex"), Parameter("rows", "int", 100_000, at_least=1)),
+        (Parameter("points", "int", 4096, at_least=1, help="of the simplex"), Parameter("rows", "int", 100_000, at_least=1)),
         paper=7,
     ),
 )

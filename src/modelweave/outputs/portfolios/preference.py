@@ -1,0 +1,70 @@
+"""Which of two strategies one would rather have held, without a model of the market; and two plain strategies to compare with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import CompatibilityError
+from .universal_mixture import _factors
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Preference:
+    """Of a over b. rate: (1/n) log(S_n(a) / S_n(b)). lowest, highest: of the same rate after 1, 2, ... periods, over the later half.
+
+    The relation is about limits: a is weakly preferred when the lower limit of the rate is at least 0, strictly when the upper one is
+    above 0, too. A finite record can only hint at that.
+    """
+
+    rate: float
+    lowest: float
+    highest: float
+
+    @property
+    def hint(self) -> str:
+        """In words, for this record."""
+        if max(abs(self.lowest), abs(self.highest)) < 1e-12:
+            return "indifferent so far"
+        if self.lowest >= 0:
+            return "preferred so far"
+        return "not preferred so far" if self.highest <= 0 else "undecided so far"
+
+
+def preference(log_wealth: ArrayLike, other: ArrayLike) -> Preference:
+    """Compare two curves of log-wealth, (periods + 1,) each, 0 at first. Source: Lam 2024, arXiv 2406.03652, on long-run wealth.
+
+    >>> preference([0, 1, 2, 3, 4], [0, 0, 0, 0, 0]).hint
+    'preferred so far'
+    """
+    a, b = np.asarray(log_wealth, np.float64), np.asarray(other, np.float64)
+    if a.shape != b.shape or a.ndim != 1 or len(a) < 2:
+        raise CompatibilityError(f"preference: expected two curves of one length of at least 2, got {a.shape} and {b.shape}")
+    rates = (a - b)[1:] / np.arange(1, len(a))
+    later = rates[len(rates) // 2 :]
+    return Preference(float(rates[-1]), float(later.min()), float(later.max()))
+
+
+def constant_mixture(returns: ArrayLike, weights: ArrayLike) -> Floats:
+    """(periods + 1,) log-wealth of a mixture that is put back to the same weights every period."""
+    return np.asarray(np.r_[0.0, np.cumsum(np.log(_factors(returns) @ _weights(weights)))])
+
+
+def buy_and_hold(returns: ArrayLike, weights: ArrayLike | None = None) -> Floats:
+    """(periods + 1,) log-wealth of shares bought once. It is a mean of the components' wealths, and so never exceeds the best of them."""
+    grown = _factors(returns)
+    start = np.full(grown.shape[1], 1 / grown.shape[1]) if weights is None else _weights(weights)
+    each = np.vstack([np.zeros(grown.shape[1]), np.cumsum(np.log(grown), axis=0)])
+    top = each.max(axis=1, keepdims=True)
+    return np.asarray(np.log(np.exp(each - top) @ start) + top[:, 0])
+
+
+def _weights(weights: ArrayLike) -> Floats:
+    given = np.asarray(weights, np.float64)
+    if (given < 0).any() or abs(given.sum() - 1) > 1e-9:
+        raise CompatibilityError(f"weights: expected numbers of at least 0 that sum to 1, got {given.tolist()!r:.80}")
+    return given
