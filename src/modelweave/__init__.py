@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from .outputs.portfolios.universal_mixture import universal_mixture as universal_mixture
     from .outputs.predictions.blend import blend as blend
     from .outputs.predictions.blended import Blend as Blend
+    from .outputs.prompts.prompt_weights import prompt_weights as prompt_weights
     from .outputs.splits import Split as Split
+    from .training.ens_loss import EnsLoss as EnsLoss
 
 _HOMES = {
     "effective_parameters": "analysis.smoothers.effective",
@@ -68,7 +70,9 @@ _HOMES = {
     "universal_mixture": "outputs.portfolios.universal_mixture",
     "blend": "outputs.predictions.blend",
     "Blend": "outputs.predictions.blended",
+    "prompt_weights": "outputs.prompts.prompt_weights",
     "Split": "outputs.splits",
+    "EnsLoss": "training.ens_loss",
 }
 
 __all__ = [*_HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -122,4 +122,3 @@ def _numbers() -> list[int]:
     from ..papers.index import PAPERS
 
     return [paper.number for paper in PAPERS.values() if paper.experiment]
-

@@ -19,7 +19,9 @@ class Paper:
 _ALL = (
     Paper(1, "Ensembling Diffusion Models via Adaptive Feature Aggregation", "2405.17082", "layers"),
     Paper(2, "An Emulator for Fine-Tuning Large Language Models using Small Language Models", "2310.12962", "outputs"),
-    Paper(3, "A Simple Zero-shot Prompt Weighting Technique to Improve Prompt Ensembling in Text-Image Models", "2302.06235", "outputs"),
+    Paper(
+        3, "A Simple Zero-shot Prompt Weighting Technique to Improve Prompt Ensembling in Text-Image Models", "2302.06235", "outputs", True
+    ),
     Paper(4, "Rethinking Mixture-of-Agents: Is Mixing Different Large Language Models Beneficial?", "2502.00674", "outputs"),
     Paper(
         5, "Not Low-Resource Anymore: Aligner Ensembling, Batch Filtering, and New Datasets for Bengali-English MT", "2009.09359", "data"
@@ -119,7 +121,7 @@ _ALL = (
     Paper(53, "MM-Lego: Modular Multimodal Models with Minimal Fine-Tuning", "2405.19950", "layers"),
     Paper(54, "Retrieval-Augmented Diffusion Models", "2204.11824", "layers"),
     Paper(55, "POSE: open-set model attribution", "2303.06877", "analysis"),
-    Paper(56, "EnsLoss: Stochastic Calibrated Loss Ensembles for Preventing Overfitting in Classification", "2409.00908", "training"),
+    Paper(56, "EnsLoss: Stochastic Calibrated Loss Ensembles for Preventing Overfitting in Classification", "2409.00908", "training", True),
     Paper(57, "Unchosen Experts Can Contribute Too: Unleashing MoE Models' Power by Self-Contrast", "2405.14507", "experts"),
     Paper(58, "POINTS", "2409.04828", "data"),
     Paper(59, "Unified Embedding: Battle-Tested Feature Representations for Web-Scale ML Systems", "2305.12102", "layers"),

@@ -18,8 +18,8 @@ BLOCK = 8192
 def universal(pool: Pool, y: Array, metric: Metric, *, seed: int = 0, points: int = 4096, rows: int = 100_000, **_: Any) -> Fitted:
     """The weights of a universal mixture after the last row: int w L(w) dw / int L(w) dw, L(w) the product of what w gave to what occurred.
 
-    The integral is a sum over about `points` points of the simplex; of more than `rows` rows the last ones count. Predicting row by row with
-    these weights loses at most (members - 1) log(rows + 1) against the best fixed weights; `modelweave.universal_mixture` does so.
+    The integral is a sum over about `points` points of the simplex; of more than `rows` rows the last ones count. Predicting row by row
+    with these weights loses at most (members - 1) log(rows + 1) against the best fixed weights; `modelweave.universal_mixture` does so.
     """
     truth = np.maximum(pool.of_truth(y)[:, -rows:], TINY).astype(np.float64)
     draws, prior = simplex_points(len(truth), points=points, seed=seed)
