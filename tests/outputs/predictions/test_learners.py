@@ -196,7 +196,9 @@ def test_ranks_do_not_see_the_scale_of_a_member() -> None:
 
 def everywhere() -> list[Any]:
     pools = {"binary": (TWO, Y2), "multiclass": (MEMBERS, Y), "regression": ({n: np.exp(p) for n, p in NUMBERS.items()}, np.exp(T))}
-    return [pytest.param(row.name, *pools[task], id=f"{row.name}-{task}") for row in LEARNERS.values() for task in row.tasks]
+    # the chooser needs one that was trained: tests/outputs/chooser
+    rows = [row for row in LEARNERS.values() if row.name != "chooser"]
+    return [pytest.param(row.name, *pools[task], id=f"{row.name}-{task}") for row in rows for task in row.tasks]
 
 
 @pytest.mark.parametrize(("name", "members", "y"), everywhere())

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import CompatibilityError, ParameterError, unknown
-from ...method import Parameter
+from ...method import REQUIRED, Parameter
 from .metrics import CLASSES, Task
 
 ALL: tuple[Task, ...] = (*CLASSES, "regression")
@@ -100,4 +100,7 @@ class Learner:
             if word not in by_name:
                 raise ParameterError(f"{self.name}: " + unknown("option", word, by_name))
             values[word] = by_name[word].check(value, self.name)
+        for parameter in self.parameters:
+            if values[parameter.name] is REQUIRED:
+                raise ParameterError(f"{self.name}: needs {parameter.name}, {parameter.help}")
         return values

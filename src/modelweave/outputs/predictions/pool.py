@@ -154,9 +154,9 @@ def _arrays(
                 )
             by_word = {str(column): column for column in own}
             values = values[[by_word[str(column)] for column in order]]
-        keys, index = getattr(y, "index", None), getattr(values, "index", None)
+        keys, index = (getattr(given, "index", None) for given in (y, values))
         # lists have an index, too, which is a method
-        if hasattr(keys, "equals") and hasattr(index, "equals") and not index.equals(keys):
+        if keys is not None and index is not None and hasattr(keys, "equals") and hasattr(index, "equals") and not index.equals(keys):
             values = _by_key(name, values, y.index)
         try:
             array = np.asarray(values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...method import Parameter
 from .learner import Learner
+from .learners.chosen import chosen
 from .learners.cma_es import cma_es
 from .learners.greedy import greedy
 from .learners.local import gate, per_class, per_group
@@ -90,6 +91,19 @@ _ROWS = (
         CLASSES,
         (Parameter("points", "int", 4096, at_least=1, help="of the simplex"), Parameter("rows", "int", 100_000, at_least=1)),
         paper=7,
+    ),
+    Learner(
+        "chooser",
+        "learned chooser of a subset",
+        "mean of p_j over the j that a network trained on other pools marks",
+        "Xie et al. 2024",
+        chosen,
+        CLASSES,
+        (
+            Parameter("chooser", "str", help="the folder that SubsetChooser.save wrote"),
+            Parameter("size", "int", 0, at_least=0, help="how many members; 0 leaves it open"),
+        ),
+        paper=45,
     ),
 )
 

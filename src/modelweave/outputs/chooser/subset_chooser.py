@@ -1,0 +1,162 @@
+"""A learned chooser: from examples of pools and their best subsets to the subset of a new pool."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import CheckpointError, CompatibilityError, ParameterError, unknown
+from ...text_file import write_text
+
+Array = NDArray[Any]
+Mode = Literal["copula", "ind", "diffMF"]
+MODES = ("copula", "ind", "diffMF")
+FORMAT = "modelweave.chooser/1"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """background, mode: see `SetFunction` and `SubsetChooser`. samples, rank, tau: of the draws. steps: of the mean field."""
+
+    background: str = "complement"
+    mode: str = "copula"
+    width: int = 256
+    hidden: int = 500
+    samples: int = 8
+    rank: int = 8
+    tau: float = 0.1
+    steps: int = 1
+    rate: float = 1e-4
+    decay: float = 1e-5
+    batch: int = 128
+    epochs: int = 100
+    patience: int = 6
+    seed: int = 0
+
+
+class SubsetChooser:
+    """Learns from (pool, best subset) pairs and marks the members of a new pool. Equivariant: members may come in any order and number.
+
+    mode: `copula` and `ind` start from a recognition network, whose draws vary together or alone; `diffMF` starts from one half.
+    Other settings by keyword, as in `Settings`; the defaults are those of the released code, and toy data need far less
+    (width=32, hidden=64, samples=3, rank=3, rate=2e-3, epochs=25).
+
+    Source: Xie et al. 2024, arXiv 2402.03139 (INSET), on Ou et al. 2022, arXiv 2203.01693 (EquiVSet, background="none").
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        known = asdict(Settings())
+        for word in settings:
+            if word not in known:
+                raise ParameterError("SubsetChooser: " + unknown("setting", word, known))
+        self.settings = Settings(**settings)
+        from .subset_network import BACKGROUNDS
+
+        for kind, word, words in (("background", self.settings.background, BACKGROUNDS), ("mode", self.settings.mode, MODES)):
+            if word not in words:
+                raise ParameterError("SubsetChooser: " + unknown(kind, str(word), words))
+        self.network: Any = None
+        self.history: list[float] = []
+        self.centre, self.spread = np.zeros(1, np.float32), np.ones(1, np.float32)
+
+    def fit(self, pools: ArrayLike, subsets: ArrayLike, *, validation: tuple[ArrayLike, ArrayLike] | None = None) -> SubsetChooser:
+        """Train; with validation pools stop when their mean Jaccard index no longer rises, and keep the best.
+
+        Features are centred and scaled by those of the training pools.
+        pools: (pools, v, features). subsets: (pools, v) of 0 and 1. Raises CompatibilityError for shapes that do not fit.
+        """
+        from .train import train
+
+        elements, marks = _checked(pools, subsets)
+        self.centre, self.spread = elements.mean(axis=(0, 1)), np.maximum(elements.std(axis=(0, 1)), 1e-6)
+        checked = None if validation is None else _checked(*validation)
+        if checked is not None:
+            checked = self._scaled(checked[0]), checked[1]
+        self.network, self.history = train(self.settings, self._scaled(elements), marks, checked)
+        return self
+
+    def marginals(self, pool: ArrayLike) -> Array:
+        """(v,) or (pools, v): the chance of each member to belong, for pools (v, features) or (pools, v, features)."""
+        from .train import marginals
+
+        if self.network is None:
+            raise CompatibilityError("SubsetChooser: not fitted yet; call fit or load")
+        given = np.asarray(pool, np.float32)
+        alone = given.ndim == 2
+        elements, _ = _checked(given[None] if alone else given, None)
+        width = self.network[0].phi.in_features
+        if elements.shape[2] != width:
+            raise CompatibilityError(f"SubsetChooser: expected {width} features a member, got {elements.shape[2]}")
+        q = marginals(self.settings, self.network, self._scaled(elements))
+        return np.asarray(q[0] if alone else q)
+
+    def choose(self, pool: ArrayLike, size: int | None = None) -> Array:
+        """Places of the chosen members, in rising order: the `size` most likely, or those with a chance above one half (at least one)."""
+        q = self.marginals(pool)
+        if q.ndim != 1:
+            raise CompatibilityError(f"SubsetChooser: expected one pool (v, features), got {q.shape[0]}")
+        if size is not None and not 1 <= size <= len(q):
+            raise ParameterError(f"size: expected a number from 1 to {len(q)}, got {size}")
+        count = size or max(1, int((q > 0.5).sum()))
+        return np.sort(np.argsort(-q, kind="stable")[:count])
+
+    def _scaled(self, elements: Array) -> Array:
+        return (elements - self.centre) / self.spread
+
+    def save(self, folder: str | Path) -> None:
+        """Write settings as JSON and weights as safetensors into a folder."""
+        if self.network is None:
+            raise CompatibilityError("SubsetChooser: not fitted yet; call fit first")
+        from safetensors.torch import save_file
+
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        save_file(self.network.state_dict(), place / "chooser.safetensors")
+        scale = {"centre": self.centre.tolist(), "spread": self.spread.tolist()}
+        data = {"format": FORMAT, "features": self.network[0].phi.in_features, "settings": asdict(self.settings), **scale}
+        write_text(place / "chooser.json", json.dumps(data, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> SubsetChooser:
+        """What `save` wrote."""
+        from safetensors.torch import load_file
+
+        from .train import build
+
+        try:
+            data = json.loads((Path(folder) / "chooser.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{folder}: expected a folder that SubsetChooser.save wrote ({error})") from None
+        if data.get("format") != FORMAT:
+            raise CheckpointError(f"{folder}: expected the format {FORMAT}, got {data.get('format')!r}")
+        found = cls(**data["settings"])
+        found.centre, found.spread = (np.asarray(data[key], np.float32) for key in ("centre", "spread"))
+        found.network = build(found.settings, data["features"])
+        found.network.load_state_dict(load_file(Path(folder) / "chooser.safetensors"))
+        return found
+
+
+def mean_jaccard(chosen: Sequence[Array] | Array, subsets: ArrayLike) -> float:
+    """Mean over pools of |S and S*| / |S or S*|, both (pools, v) of 0 and 1.
+
+    >>> mean_jaccard(np.array([[1, 1, 0]]), [[0, 1, 1]])
+    0.3333333333333333
+    """
+    ours, theirs = np.asarray(chosen, bool), np.asarray(subsets, bool)
+    return float(np.mean((ours & theirs).sum(axis=1) / np.maximum((ours | theirs).sum(axis=1), 1)))
+
+
+def _checked(pools: ArrayLike, subsets: ArrayLike | None) -> tuple[Array, Array]:
+    elements = np.asarray(pools, np.float32)
+    if elements.ndim != 3 or not elements.size or not np.isfinite(elements).all():
+        raise CompatibilityError(f"pools: expected finite numbers (pools, members, features), got shape {elements.shape}")
+    marks = np.zeros(elements.shape[:2], np.float32) if subsets is None else np.asarray(subsets, np.float32)
+    if marks.shape != elements.shape[:2] or not np.isin(marks, (0, 1)).all():
+        raise CompatibilityError(f"subsets: expected 0 and 1 for each of {elements.shape[:2]} members, got shape {marks.shape}")
+    return elements, marks
