@@ -92,7 +92,9 @@ _ALL = (
     Paper(42, "Model Breadcrumbs: Scaling Multi-Task Model Merging with Sparse Masks", "2312.06795", "weights", True),
     Paper(43, "Deep Model Assembling", "2212.04129", "layers"),
     Paper(44, "4M-21: An Any-to-Any Vision Model for Tens of Tasks and Modalities", "2406.09406", "training"),
-    Paper(45, "Enhancing Neural Subset Selection: Integrating Background Information into Set Representations", "2402.03139", "outputs", True),
+    Paper(
+        45, "Enhancing Neural Subset Selection: Integrating Background Information into Set Representations", "2402.03139", "outputs", True
+    ),
     Paper(46, "DiverGen", "2405.10185", "data"),
     Paper(47, "Merge, Then Compress: Demystify Efficient SMoE with Hints from Its Routing Policy", "2310.01334", "experts"),
     Paper(

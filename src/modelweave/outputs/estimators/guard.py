@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 
 from ...errors import CompatibilityError
+from ..leak import compare_losses
 from ..predictions.blend import FEWEST
 from ..predictions.learner import About
 from ..predictions.metrics import Metric, metric_named
@@ -148,8 +149,7 @@ def _suspects(
         before = _by_unit(metric.losses(codes[there], p[there]), table.about.take(there).groups)
         now = _for_metric(mean_predictions(fitted_models(plan, table, level, name), new, table.classes), table.classes)
         after = _by_unit(metric.losses(truth, now), about.groups)
-        error = np.sqrt(before.var() / len(before) + after.var() / len(after))
-        if after.mean() - before.mean() > SURE * error and after.mean() > MUCH * before.mean():
+        if compare_losses(name, before, after, sure=SURE, much=MUCH).flagged:
             scores = metric.score(codes[there], p[there]), metric.score(truth, now)
             if scores[0] != scores[1]:
                 found[name] = scores

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import CompatibilityError
+from ..leak import Leak, compare_losses
 
 Array = NDArray[Any]
-LIMIT = 3.0
-"""Standard errors of the gap above which it is no chance."""
-
-
-@dataclass(frozen=True)
-class Leak:
-    """gap: mean loss on new rows less mean loss on the rows learnt from. error: the gap's standard error."""
-
-    name: str
-    gap: float
-    error: float
-
-    @property
-    def flagged(self) -> bool:
-        """Whether the predictions are better on the rows learnt from than chance allows."""
-        return self.gap > LIMIT * self.error
 
 
 def find_leak(name: str, fed: Array, y: Array, new: Array, y_new: Array) -> Leak:
@@ -44,10 +27,7 @@ def find_leak(name: str, fed: Array, y: Array, new: Array, y_new: Array) -> Leak
     True
     """
     before, after = (_losses(p, truth) for p, truth in ((fed, y), (new, y_new)))
-    if min(len(before), len(after)) < 2:
-        raise CompatibilityError(f"leak: '{name}' covers {len(before)} and {len(after)} rows; expected at least 2 of each kind")
-    error = float(np.sqrt(before.var(ddof=1) / len(before) + after.var(ddof=1) / len(after)))
-    return Leak(name, float(after.mean() - before.mean()), error)
+    return compare_losses(name, before, after)
 
 
 def _losses(p: Array, y: Array) -> Array:

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..leak import Leak
 from ..predictions.blended import Blend
 from ..splits import Split
 from .column_types import ColumnTypes
-from .leak import Leak
 from .named import Chosen
 from .stacking import Feed, Node, Problem, feeders, fit_level, fit_upper_level, predict_nodes
 from .weights import weigh
