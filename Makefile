@@ -17,8 +17,9 @@ $(READY): pyproject.toml setup.py src/modelweave/engine/kernels.c src/modelweave
 demo: $(READY)
 	$(BIN)/modelweave demo demo-out
 
+# two processes of one thread each; numerical libraries would start more and wait for each other
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2 --quiet
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --quiet
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow --quiet
