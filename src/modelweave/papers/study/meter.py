@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,8 @@ class Meter:
     megabytes: float | None = None
 
     def __enter__(self) -> Meter:
+        # what is let go later must not be what others have left behind
+        gc.collect()
         self._start = _resident("VmRSS") if _set_back() else None
         self._began = time.perf_counter()
         return self
