@@ -13,7 +13,8 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 class Meter:
     """A context; afterwards `seconds`, and `megabytes`: the peak of resident memory above that at the start, None where no one counts it.
 
-    tracemalloc knows nothing of tensors, and a process's highest peak hides all lower ones after it; Linux lets it be set back.
+    tracemalloc knows nothing of tensors, and a process's highest peak hides all lower ones after it; Linux lets it be set back. Free
+    memory that the allocator still holds is used first and does not count.
     """
 
     seconds = 0.0
