@@ -48,7 +48,7 @@ def blend(
     """An ensemble of predictors from their predictions alone, and the verdict on whether it is better than its parts.
 
     The method's rule is fitted in folds and compared, on the rows left out, with the best member (chosen in the same folds) and the
-    plain mean. Where it beats neither, the better of them is returned, unless fall_back is False (as it is with a preset).
+    plain mean. Where it does not beat both, the better of them is returned, unless fall_back is False (as it is with a preset).
 
     members: name to predictions: (rows, classes) probabilities, (rows,) probabilities of the second class, or numbers; pandas tables
         are matched by column and by index. A row that is NaN throughout is not covered by that member.
@@ -73,47 +73,20 @@ def blend(
     learner = _learner(method, preset)
     pool, targets, notes = make_pool(members, y, metric=metric, labels=labels, provenance=provenance)
     chosen = metric_named(metric, pool.task)
-    if pool.task not in learner.tasks:
-        fits = ", ".join(row.name for row in LEARNERS.values() if pool.task in row.tasks)
-        raise ParameterError(f"method: {learner.name} does not apply to {pool.task} predictions; those that do: {fits}")
-    settled = learner.settle(options, preset)
-    if calibration not in CALIBRATIONS:
-        raise ParameterError("calibration: " + unknown("choice", calibration, CALIBRATIONS))
-    if calibration != "none" and not pool.classes:
-        raise ParameterError("calibration: applies to probabilities, and these are numbers; use none")
+    settled = _settled(learner, pool, options, preset, calibration)
     if learner.needs_segments and segments is None and groups is not None:
         segments, groups = groups, None
         notes.append(f"{learner.name}: groups are taken as segments, so that folds run through them; pass segments= to keep both")
     known = about(len(targets), weight=sample_weight, segments=segments, groups=groups, time=time)
     if known.time is not None:
         check_sorted(known.time)
-    if learner.learns and not pool.complete.any():
-        least = min(range(len(pool.names)), key=lambda i: np.count_nonzero(~np.isnan(pool.values[i])))
-        raise CompatibilityError(
-            f"members: no row is covered by all {len(pool.names)}, and weights need some; leave out '{pool.names[least]}', "
-            "which covers the fewest, or use method='mean'"
-        )
-    copies = duplicates(pool)
-    for place, earlier in copies.items():
-        notes.append(f"'{pool.names[place]}' equals '{pool.names[earlier]}'; it counts once")
-    distinct = [i for i in range(len(pool.names)) if i not in copies]
+    distinct = _distinct(pool, notes)
     alone = pool.only(distinct)
     fit = partial(_fit, learner, metric=chosen, calibration=calibration, seed=seed, options=settled)
     fall = (preset is None) if fall_back is None else fall_back
     split = folds if isinstance(folds, Split) else Split(folds, seed=seed)
     verdict, strange = _verdict(fit, learner, alone, targets, chosen, known, split, fall, seed)
-    # a slice is a view: nothing is copied where all rows are covered
-    whole: Any = slice(None) if alone.complete.all() or not learner.learns else np.flatnonzero(alone.complete)
-    fitted = (
-        fit(alone.take(whole), targets[whole], known.take(whole))
-        if verdict.chosen == learner.name
-        else LEARNERS[_BASELINE[verdict.chosen]].fit(alone, targets, chosen, **known.named())
-    )
-    if verdict.judged and verdict.chosen == learner.name and fitted.trajectory:
-        inside = fitted.rule([v[whole] for v in alone.values], known.take(whole).segments)
-        optimism = dict(verdict.scores)[learner.name] - chosen.score(targets[whole], inside, known.take(whole).weight)
-        verdict = replace(verdict, optimism=-optimism if chosen.gain else optimism)
-    notes += [fitted.note] if fitted.note else []
+    fitted, optimism = _final(fit, learner, alone, targets, chosen, known, verdict)
     return Blend(
         names=pool.names,
         used=tuple(distinct),
@@ -124,13 +97,12 @@ def blend(
         rule=fitted.rule,
         weights=weights_of(pool.names, distinct, fitted.rule),
         trajectory=fitted.trajectory,
-        verdict=verdict,
-        notes=tuple(notes),
+        verdict=replace(verdict, optimism=optimism),
+        notes=(*notes, *([fitted.note] if fitted.note else [])),
         strangeness=strange,
         provenance=dict(zip(pool.names, pool.provenance, strict=True)),
         rows=len(targets),
         seen=(pool, targets, chosen),
-        wide=any(np.ndim(values) == 2 and np.shape(values)[1] == 2 for values in members.values()),
     )
 
 
@@ -145,6 +117,46 @@ def _learner(method: str, preset: str | None) -> Learner:
     if method not in LEARNERS:
         raise ParameterError("method: " + unknown("method", str(method), [*LEARNERS, "auto"]))
     return LEARNERS[method]
+
+
+def _settled(learner: Learner, pool: Pool, options: Mapping[str, Any], preset: str | None, calibration: str) -> dict[str, Any]:
+    """The learner's parameters; ParameterError or CompatibilityError where learner and pool do not go together."""
+    if pool.task not in learner.tasks:
+        fits = ", ".join(row.name for row in LEARNERS.values() if pool.task in row.tasks)
+        raise ParameterError(f"method: {learner.name} does not apply to {pool.task} predictions; those that do: {fits}")
+    if calibration not in CALIBRATIONS:
+        raise ParameterError("calibration: " + unknown("choice", calibration, CALIBRATIONS))
+    if calibration != "none" and not pool.classes:
+        raise ParameterError("calibration: applies to probabilities, and these are numbers; use none")
+    if learner.learns and not pool.complete.any():
+        least = min(range(len(pool.names)), key=lambda i: np.count_nonzero(~np.isnan(pool.values[i])))
+        raise CompatibilityError(
+            f"members: no row is covered by all {len(pool.names)}, and weights need some; leave out '{pool.names[least]}', "
+            "which covers the fewest, or use method='mean'"
+        )
+    return learner.settle(options, preset)
+
+
+def _distinct(pool: Pool, notes: list[str]) -> list[int]:
+    """Places of members that are no copies of earlier ones; copies are noted."""
+    copies = duplicates(pool)
+    notes += [f"'{pool.names[place]}' equals '{pool.names[earlier]}'; it counts once" for place, earlier in copies.items()]
+    return [place for place in range(len(pool.names)) if place not in copies]
+
+
+def _final(fit: Any, learner: Learner, pool: Pool, y: Array, metric: Metric, known: About, verdict: Verdict) -> tuple[Fitted, float | None]:
+    """What the verdict chose, fitted on all rows; and by how much it looks better on these than on rows left out."""
+    if verdict.chosen != learner.name:
+        return LEARNERS[_BASELINE[verdict.chosen]].fit(pool, y, metric, **known.named()), None
+    # a slice is a view: nothing is copied where all rows are covered
+    rows: Any = slice(None) if pool.complete.all() or not learner.learns else np.flatnonzero(pool.complete)
+    learnt = known.take(rows)
+    fitted: Fitted = fit(pool.take(rows), y[rows], learnt)
+    if not verdict.judged or not fitted.trajectory:
+        return fitted, None
+    inside = metric.score(y[rows], fitted.rule([values[rows] for values in pool.values], learnt.segments), learnt.weight)
+    better = verdict.scores[learner.name] - inside
+    return fitted, -better if metric.gain else better
 
 
 def _fit(

@@ -47,7 +47,6 @@ class Blend:
     strangeness: tuple[float, ...] = field(repr=False)
     provenance: Mapping[str, str] = field(repr=False)
     rows: int = 0
-    wide: bool = field(default=False, repr=False)
     seen: tuple[Pool, Array, Metric] | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
