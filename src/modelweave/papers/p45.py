@@ -103,9 +103,9 @@ def real_pools(seed: int) -> list[Row]:
     alone, chance. Members of test pools were never in a training pool; all choose on one half of the rows and are judged on the other."""
     from ..outputs.chooser.pools import make_pools
     from ..outputs.chooser.subset_chooser import SubsetChooser
+    from ..outputs.predictions.intake import make_pool
     from ..outputs.predictions.learners.greedy import greedy
     from ..outputs.predictions.metrics import METRICS
-    from ..outputs.predictions.pool import make_pool
 
     models, y = library(seed)
     names = list(models)

@@ -9,8 +9,8 @@ import pytest
 
 from modelweave import blend
 from modelweave.outputs.predictions.explain import error_correlation, explain, shapley_values
+from modelweave.outputs.predictions.intake import make_pool
 from modelweave.outputs.predictions.metrics import METRICS
-from modelweave.outputs.predictions.pool import make_pool
 
 from .slow import make_members, make_numbers
 

@@ -11,9 +11,9 @@ import pytest
 
 from modelweave import blend
 from modelweave.outputs.predictions import log_sums
+from modelweave.outputs.predictions.intake import make_pool
 from modelweave.outputs.predictions.learners.greedy import greedy
 from modelweave.outputs.predictions.metrics import METRICS
-from modelweave.outputs.predictions.pool import make_pool
 
 from .slow import make_members, make_numbers, slow_auto_sklearn, slow_autogluon
 

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import CompatibilityError, ParameterError
 from ..predictions.calibration import reliability
+from ..predictions.intake import make_pool
 from ..predictions.metrics import METRICS, predicted
-from ..predictions.pool import make_pool
 
 Floats = NDArray[np.float64]
 EXHAUSTIVE = 12

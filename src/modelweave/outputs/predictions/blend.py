@@ -13,9 +13,10 @@ from ...errors import CompatibilityError, ParameterError, unknown
 from ..splits import Split, check_sorted
 from .blended import Blend, weights_of
 from .calibration import conformity, temperature
+from .intake import make_pool
 from .learner import About, Fitted, Learner, about
 from .metrics import Metric, metric_named
-from .pool import Array, Pool, duplicates, make_pool
+from .pool import Array, Pool, duplicates
 from .published import LEARNERS
 from .rules import OnTempered, Tempered, temper
 from .verdict import Verdict, decide, judge, left_out

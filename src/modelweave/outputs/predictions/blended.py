@@ -14,9 +14,10 @@ from ...errors import CheckpointError, CompatibilityError, ParameterError
 from ...text_file import write_text
 from .calibration import threshold
 from .explain import Explanation, explain
+from .intake import prepare_members
 from .learner import Step
 from .metrics import Metric, Task
-from .pool import Array, Pool, prepare_members
+from .pool import Array, Pool
 from .rules import BySegment, Linear, Stacker, rule_from_json, rule_to_json
 from .verdict import Line, Verdict
 

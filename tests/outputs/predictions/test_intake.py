@@ -11,7 +11,8 @@ import torch
 
 from modelweave import blend
 from modelweave.errors import CompatibilityError, ModelweaveError, ParameterError
-from modelweave.outputs.predictions.pool import duplicates, make_pool
+from modelweave.outputs.predictions.intake import make_pool
+from modelweave.outputs.predictions.pool import duplicates
 
 from .slow import make_members, make_numbers
 
@@ -184,6 +185,6 @@ def test_a_poor_member_is_not_taken_for_a_permuted_one() -> None:
     random = np.random.default_rng(3)
     for seed in range(200):
         p = np.random.default_rng(seed).dirichlet(np.ones(3), 90)
-        make_pool({"noise": p}, Y)
+        assert make_pool({"noise": p}, Y)[0].names == ("noise",)
     y = (random.random(60) < 0.1).astype(int)
     make_pool({"all the same": np.full(60, 0.1), "mostly": np.where(random.random(60) < 0.9, 0.2, 0.7)}, y)
