@@ -61,7 +61,7 @@ def _legendre(points: int) -> tuple[Floats, Floats]:
 
 
 def _chebyshev(points: int) -> tuple[Floats, Floats]:
-    """Dirichlet(1/2) of two components is the law of (1 - cos(U)) / 2, U uniform in (0, pi); the middles of equal arcs are its Gauss nodes."""
+    """Dirichlet(1/2) of two components is the law of (1 - cos U) / 2, U uniform in (0, pi): Gauss nodes are the middles of equal arcs."""
     nodes = np.sin(np.pi * (np.arange(points) + 0.5) / (2 * points)) ** 2
     return nodes, np.full(points, 1 / points)
 

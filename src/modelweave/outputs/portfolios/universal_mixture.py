@@ -113,11 +113,15 @@ class UniversalMixture:
 
 @dataclass(frozen=True)
 class MixtureResult:
-    """weights: (periods + 1, components), row t decided before period t; the last is for the period to come. log_wealth: (periods + 1,), 0 at
-    first; component_log_wealth: the same, a column a component. best_mixture: by convex optimisation, not on the points. bound: what regret
-    cannot exceed, up to points_error; with groups it holds against components and mixtures inside one group; None where nothing is
-    promised. points_error: log-wealth of best_mixture less that of the best point, so how much too coarse the points are; None with groups
-    or a window. turnover: (periods,), sum_j |weight of the next period - weight as it drifted|, at most 2.
+    """What happened, and what hindsight would have done.
+
+    weights: (periods + 1, components), row t decided before period t; the last is for the period to come.
+    log_wealth: (periods + 1,), 0 at first. component_log_wealth: the same, a column a component.
+    best_mixture: by convex optimisation, not on the points.
+    bound: what regret cannot exceed, up to points_error. With groups it holds against components and mixtures inside one group only.
+    None where nothing is promised: accelerated, with costs, or a prior below 1/2.
+    points_error: log-wealth of best_mixture less that of the best point, how much too coarse the points are. None with groups or a window.
+    turnover: (periods,), sum_j |weight of the next period - weight as it drifted|, at most 2.
     """
 
     weights: Floats
