@@ -175,7 +175,7 @@ def test_threads_memory_and_spilling_do_not_change_a_bit(models: Path) -> None:
 @pytest.mark.parametrize("stage", ["first", "second"])
 def test_a_run_that_ends_early_leaves_nothing_and_is_taken_up(models: Path, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = 0
-    whole = two_pass.store_direction if stage == "second" else two_pass.Spill.write
+    whole = two_pass.store_direction if stage == "second" else two_pass.Spill.room
 
     def failing(*given: Any, **options: Any) -> Any:
         nonlocal calls
@@ -188,7 +188,7 @@ def test_a_run_that_ends_early_leaves_nothing_and_is_taken_up(models: Path, stag
         if stage == "second":
             patched.setattr(two_pass, "store_direction", failing)
         else:
-            patched.setattr(two_pass.Spill, "write", failing)
+            patched.setattr(two_pass.Spill, "room", failing)
         with pytest.raises(KeyboardInterrupt):
             merge(models, "out", ["a", "b"], threads=1)
     assert not (models / "out").exists()

@@ -118,8 +118,11 @@ def test_rank_chances_agree_between_kernels() -> None:
     chunk = kernels.Chunk(333 * 7, data.numel(), [data.reshape(-1).view(torch.uint8).numpy()], ["F32"])
     found = []
     for k in (CompiledKernels(path), TorchKernels("cpu")):
-        bits, out = np.zeros((data.numel() + 7) // 8, np.uint8), np.zeros(2)
-        k.rank_chance(chunk, 0, 333, (11, 22), 0.2, 0.8, bits, 333 * 7, out)
+        bits, out = np.zeros((data.numel() + 7) // 8, np.uint8), np.zeros((1, 3))
+        chosen = np.zeros(1, kernels.SELECTION)
+        chosen["kind"], chosen["key0"], chosen["key1"] = kernels.KEEP_BITS, 11, 22
+        chosen["bits"], chosen["bits_from"] = bits.ctypes.data, 333 * 7
+        k.rank_chance(chunk, chosen, 333, np.array([[0.2, 0.8]]), out)
         found.append((bits, out))
     assert np.array_equal(found[0][0], found[1][0])
     assert found[0][1] == pytest.approx(found[1][1], rel=1e-7)

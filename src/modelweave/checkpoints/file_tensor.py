@@ -9,7 +9,7 @@ import numpy as np
 
 from .dtypes import DTYPES
 from .source import ByteSource
-from .tensors import Bytes, TensorRef
+from .tensors import Bytes, InFile, TensorRef
 
 
 class FileTensor(TensorRef):
@@ -24,6 +24,10 @@ class FileTensor(TensorRef):
         if at < 0 or at + out.nbytes > self.nbytes:
             raise IndexError(f"{self.name}: elements from {start} on exceed its {self.count}")
         self.source.read_into(self.offset + at, out)
+
+    def at_hand(self, start: int) -> InFile | None:
+        found = self.source.in_file()
+        return found and InFile(found.descriptor, found.offset + self.offset + start * DTYPES[self.dtype].itemsize)
 
 
 class StridedTensor(TensorRef):

@@ -19,7 +19,7 @@ from .layout import METADATA, Shard, Spec, index_of, shards_of, size_of
 from .lock import FolderLock
 from .shard_file import kept, open_shard, sync_entry, sync_tree, write_at
 from .side_tensors import SideTensors
-from .tensors import Bytes
+from .tensors import Bytes, InFile
 
 _JOURNAL = ".journal"
 _FORMAT = 2
@@ -99,12 +99,14 @@ class FolderSink:
         return name in self._done
 
     def write(self, name: str, start: int, data: Bytes) -> None:
-        place = self._place(name)
-        at = start * place.itemsize
-        if at < 0 or at + data.nbytes > place.nbytes:
-            raise OutputError(f"{name}: {data.nbytes} bytes from element {start} on do not fit its {place.nbytes} bytes; check its shape")
+        place = self._within(name, start, data.nbytes)
         with self._explained():
-            write_at(place.descriptor, data.data, place.position + at)
+            write_at(place.descriptor, data.data, place.offset)
+
+    @contextmanager
+    def room(self, name: str, start: int, count: int) -> Iterator[InFile]:
+        with self._explained():
+            yield self._within(name, start, count * self._place(name).itemsize)
 
     def finish(self, name: str) -> None:
         place = self._place(name)
@@ -163,6 +165,13 @@ class FolderSink:
             why = "is not among the tensors of this result" if name not in self.specs else "is written outside the sink's context"
             raise OutputError(f"'{self.out.name}': the tensor {name} {why}; announce it in specs and write inside `with`")
         return self._places[name]
+
+    def _within(self, name: str, start: int, nbytes: int) -> InFile:
+        place = self._place(name)
+        at = start * place.itemsize
+        if at < 0 or at + nbytes > place.nbytes:
+            raise OutputError(f"{name}: {nbytes} bytes from element {start} on do not fit its {place.nbytes} bytes; check its shape")
+        return InFile(place.descriptor, place.position + at)
 
     def _put(self, name: PurePosixPath, data: bytes) -> None:
         with self._explained():

@@ -31,11 +31,18 @@ class ArrayTensor(TensorRef):
         at = start * DTYPES[self.dtype].itemsize
         if at < 0 or at + out.nbytes > self.nbytes:
             raise IndexError(f"{self.name}: elements from {start} on exceed its {self.count}")
+        part = self._in_order()[at : at + out.nbytes]
+        out[:] = part if isinstance(part, np.ndarray) else part.cpu().numpy()
+
+    def at_hand(self, start: int) -> Bytes | None:
+        held = self._in_order()
+        return held[start * DTYPES[self.dtype].itemsize :] if isinstance(held, np.ndarray) else None
+
+    def _in_order(self) -> Any:
         with self._lock:
             if self._bytes is None:
                 self._bytes = _in_order(self.tensor)
-        part = self._bytes[at : at + out.nbytes]
-        out[:] = part if isinstance(part, np.ndarray) else part.cpu().numpy()
+            return self._bytes
 
 
 class MemoryCheckpoint(Checkpoint):
@@ -124,7 +131,8 @@ def _in_order(tensor: Any) -> Any:
         return np.ascontiguousarray(native).reshape(-1).view(np.uint8)
     import torch
 
-    return tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)
+    held = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)
+    return held.numpy() if held.device.type == "cpu" else held
 
 
 def _config(module: Any) -> dict[str, Any] | None:

@@ -30,6 +30,10 @@ class MemorySink:
         at = start * DTYPES[self.specs[name][1]].itemsize
         self.data[name][at : at + len(data)] = data
 
+    def room(self, name: str, start: int, count: int) -> AbstractContextManager[Bytes]:
+        width = DTYPES[self.specs[name][1]].itemsize
+        return nullcontext(self.data[name][start * width : (start + count) * width])
+
     def finish(self, name: str) -> None:
         """Nothing is left to do."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +22,7 @@ def open_shard(path: Path, shard: Shard) -> int:
     try:
         if not _fits(descriptor, shard):
             os.ftruncate(descriptor, 0)
-            os.ftruncate(descriptor, shard.size)
+            _reserve(descriptor, shard.size)
             write_at(descriptor, memoryview(shard.header), 0)
     except BaseException:
         os.close(descriptor)
@@ -68,6 +70,19 @@ def sync_entry(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Make a file of this size. Linux sets its room aside, which makes writing faster, and a full disk known at once.
+
+    Not os.posix_fallocate: where a file system cannot, that writes zeros.
+    """
+    reserve = getattr(ctypes.CDLL(None, use_errno=True), "fallocate64", None) if sys.platform == "linux" else None
+    if reserve is not None and reserve(descriptor, 0, ctypes.c_int64(0), ctypes.c_int64(size)) == 0:
+        return
+    if reserve is not None and (error := ctypes.get_errno()) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        raise OSError(error, os.strerror(error))
+    os.ftruncate(descriptor, size)
 
 
 def _fits(descriptor: int, shard: Shard) -> bool:

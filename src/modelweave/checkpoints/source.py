@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError
-from .tensors import Bytes
+from .tensors import Bytes, InFile
 
 HELD_FILES = 256
 """So many files stay open; further ones are opened for each read, so that hundreds of shards need few descriptors."""
@@ -40,6 +40,10 @@ class ByteSource(ABC):
     @abstractmethod
     def read_into(self, offset: int, out: Bytes) -> None:
         """Fill `out` (uint8, contiguous) with the bytes from `offset` on."""
+
+    def in_file(self) -> InFile | None:
+        """Where the bytes begin in a file that is open and stays so as long as this does, or None."""
+        return None
 
     def read(self, offset: int, length: int) -> bytes:
         """A few bytes, such as a header; large ones are read into their destination instead."""
@@ -80,6 +84,10 @@ class LocalSource(ByteSource):
             self._fill(fd, offset, out)
         finally:
             os.close(fd)
+
+    def in_file(self) -> InFile | None:
+        descriptor = self._hold()
+        return None if descriptor is None else InFile(descriptor, 0)
 
     def close(self) -> None:
         with self._lock:
@@ -138,6 +146,10 @@ class Section(ByteSource):
         if offset + out.nbytes > self.size:
             raise ended(self.where, offset + out.nbytes, self.size)
         self.source.read_into(self.start + offset, out)
+
+    def in_file(self) -> InFile | None:
+        found = self.source.in_file()
+        return found and InFile(found.descriptor, found.offset + self.start)
 
 
 class SourceFile(io.RawIOBase):

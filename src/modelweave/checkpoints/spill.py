@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from .file_tensor import FileTensor
 from .layout import Spec, size_of
 from .shard_file import write_at
 from .source import ByteSource, read_at
-from .tensors import Bytes, TensorRef
+from .tensors import Bytes, InFile, TensorRef
 
 
 class Spill(ByteSource):
@@ -44,10 +45,8 @@ class Spill(ByteSource):
             raise OutputError(
                 f"{self.where} need {self.size:,} bytes beside the result but {free:,} are free; make room or choose another disk"
             )
-        try:
+        with self._told():
             self._file = tempfile.TemporaryFile(dir=self._folder)
-        except OSError as error:
-            raise self._refused(error) from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -70,24 +69,32 @@ class Spill(ByteSource):
         """Nothing is left to do."""
 
     def write(self, name: str, start: int, data: Bytes) -> None:
-        dtype = self.specs[name][2]
-        at = self._starts[name] + size_of((name, (start,), dtype))
+        at = self._starts[name] + size_of((name, (start,), self.specs[name][2]))
         if self._file is None:
             self._held[at : at + data.nbytes] = data
             return
-        try:
+        with self._told():
             write_at(self._file.fileno(), data.data, at)
-        except OSError as error:
-            raise self._refused(error) from error
+
+    @contextmanager
+    def room(self, name: str, start: int, count: int) -> Iterator[InFile | None]:
+        found, at = self.in_file(), self._starts[name] + size_of((name, (start,), self.specs[name][2]))
+        with self._told():
+            yield found and InFile(found.descriptor, at)
+
+    def in_file(self) -> InFile | None:
+        return None if self._file is None else InFile(self._file.fileno(), 0)
 
     def read_into(self, offset: int, out: Bytes) -> None:
         if self._file is None:
             out[:] = self._held[offset : offset + out.nbytes]
             return
-        try:
+        with self._told():
             read_at(self._file.fileno(), out.data, offset)
-        except OSError as error:
-            raise self._refused(error) from error
 
-    def _refused(self, error: OSError) -> OutputError:
-        return OutputError(f"{self.where} cannot be kept beside the result ({error.strerror}); mend that and run again")
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(f"{self.where} cannot be kept beside the result ({error.strerror}); mend that and run again") from error

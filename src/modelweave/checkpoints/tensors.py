@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,13 @@ from numpy.typing import NDArray
 from .dtypes import DTYPES
 
 Bytes = NDArray[np.uint8]
+
+
+class InFile(NamedTuple):
+    """Bytes of an open file, for code that reads or writes it without a detour through Python."""
+
+    descriptor: int
+    offset: int
 
 
 class TensorRef(ABC):
@@ -41,6 +49,10 @@ class TensorRef(ABC):
     @abstractmethod
     def read_into(self, start: int, out: Bytes) -> None:
         """Fill `out` (uint8, contiguous) with the elements from flat index `start` on, in C order."""
+
+    def at_hand(self, start: int) -> Bytes | InFile | None:
+        """Where the elements from flat index `start` on already stand in C order: in memory, in an open file, or (None) in neither."""
+        return None
 
     def read(self, start: int = 0, stop: int | None = None) -> Bytes:
         """The bytes of the elements [start, stop) in a fresh array."""
@@ -109,6 +121,9 @@ class Sink(Protocol):
 
     def write(self, name: str, start: int, data: Bytes) -> None:
         """Store the elements from flat index `start` on."""
+
+    def room(self, name: str, start: int, count: int) -> AbstractContextManager[Bytes | InFile | None]:
+        """Where `count` elements may be put instead of a call of `write`, as long as the context lasts; None: only `write` will do."""
 
     def finish(self, name: str) -> None:
         """The tensor is whole."""

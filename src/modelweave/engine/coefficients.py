@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints.tensors import Bytes
 from ..recipes.plan import TensorPlan
 from ..weights.part import spec_of
-from .kernels import Chunk
+from .kernels import Chunk, Room
 from .order_statistics import differences
 from .scheduler import Stages, Task
 from .workbench import Scratch, Workbench, options_of, spans, total
@@ -50,15 +49,15 @@ def _options(plan: TensorPlan) -> dict[str, Any]:
 def _measuring(bench: Workbench, plan: TensorPlan, start: int, stop: int) -> Task:
     def task(own: Scratch) -> Floats:
         out = np.zeros((len(plan.inputs), len(plan.inputs)))
-        for at, count in bench.chunks(start, stop):
-            bench.check(plan, bench.kernels.gram(bench.read(own, plan, at, count), out))
+        for chunk in bench.stream(own, plan, start, stop):
+            bench.check(plan, bench.kernels.gram(chunk, out))
         return out
 
     return task
 
 
 def _summing(bench: Workbench, plan: TensorPlan, coefficients: Floats, scale: float, start: int, stop: int) -> Task:
-    def compute(chunk: Chunk, out: Bytes, dtype: str) -> int:
+    def compute(chunk: Chunk, out: Room, dtype: str) -> int:
         return bench.kernels.sum(chunk, coefficients, out, dtype, scale=scale, add_base=bench.add_base)
 
     return lambda own: bench.transform(own, plan, start, stop, compute)
@@ -85,13 +84,17 @@ def _row_task(bench: Workbench, plan: TensorPlan, row: int, scale: float, start:
     part, options = plan.method.combine, _options(plan)
     n = len(plan.inputs)
 
-    def compute(chunk: Chunk, out: Bytes, dtype: str) -> int:
+    def compute(chunk: Chunk, out: Room, dtype: str) -> int:
         gram = np.zeros((chunk.count // row, n, n))
         bench.check(plan, bench.kernels.gram(chunk, gram, row))
         coefficients = np.ascontiguousarray(part(gram, plan.per_input, **options), np.float64)
         return bench.kernels.sum(chunk, coefficients, out, dtype, scale=scale, add_base=bench.add_base, row=row)
 
-    return lambda own: bench.transform(own, plan, start, stop, compute, row)
+    def task(own: Scratch) -> None:
+        for at, count in bench.chunks(start, stop, row):
+            bench.store(own, plan, bench.read(own, plan, at, count), compute)
+
+    return task
 
 
 def _column_gram(bench: Workbench, plan: TensorPlan, width: int, start: int, stop: int) -> Task:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..checkpoints.tensors import Bytes
 from ..recipes.plan import TensorPlan
-from .kernels import CODES, Chunk
+from .kernels import CODES, Chunk, Room
 from .scheduler import Stages, Task
 from .workbench import KERNEL_OUTPUTS, Scratch, Workbench, spans
 
@@ -26,7 +25,7 @@ def _copying(bench: Workbench, plan: TensorPlan, start: int, stop: int) -> Task:
             bench.sink.write(plan.name, at, data)
             bench.moved(len(data))
 
-    def compute(chunk: Chunk, out: Bytes, dtype: str) -> int:
+    def compute(chunk: Chunk, out: Room, dtype: str) -> int:
         return bench.kernels.sum(chunk, np.ones(1), out, dtype)
 
     return verbatim_task if verbatim else lambda own: bench.transform(own, plan, start, stop, compute)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..checkpoints.decode import decode
 from ..checkpoints.dtypes import DTYPES
-from ..checkpoints.tensors import Bytes, Sink, TensorRef
+from ..checkpoints.tensors import Bytes, InFile, Sink, TensorRef
 from ..errors import ParameterError
 from ..recipes.plan import TensorPlan
 from .kernels import Chunk, Kernels
@@ -73,6 +74,9 @@ class JoinedSink:
                 self.kernels.sum(Chunk(0, size, [piece], [whole.dtype]), np.ones(1), narrow, plan.dtype)
                 piece = narrow
             self.sink.write(plan.name, first, piece)
+
+    def room(self, name: str, start: int, count: int) -> AbstractContextManager[Bytes | InFile | None]:
+        return nullcontext() if name in self.parts else self.sink.room(name, start, count)
 
     def finish(self, name: str) -> None:
         for plan in self.parts[name][1] if name in self.parts else ():

@@ -3,10 +3,17 @@
  * Plain C called through ctypes, without the interpreter's lock. kernels.py describes each function and is the only caller;
  * torch_kernels.py computes the same with torch, for other devices and as the reference in the tests. */
 
+#define _POSIX_C_SOURCE 200809L
+#define _FILE_OFFSET_BITS 64
+
+#include <errno.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#ifndef _WIN32
+#include <unistd.h>
+#endif
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
 #define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
@@ -35,13 +42,25 @@ enum { KEEP_ALL, KEEP_WINDOW, KEEP_CHANCE, KEEP_BITS };
 static const long SIZE[] = {8, 4, 2, 2, 1, 1};
 static float e4m3[256], e5m2[256];
 
+/* Elements in memory, or in a file: then `data` is a window of `room` bytes, which holds the elements [from, upto). */
 typedef struct {
-    const void *base;
-    int64_t base_dtype;
-    int64_t n;
-    const void **data;
-    const int64_t *dtype;
+    char *data;
+    int64_t dtype, file, offset, room;
+    int64_t from, upto;
+} Source;
+
+/* A run of `count` elements of n inputs and, after them, of the base. failed: whether a file could not be read. */
+typedef struct {
+    int64_t count, n, has_base, failed;
+    Source *source;
 } Inputs;
+
+/* Where results go, in order: to memory, or through a window that holds `held` of them to a file. */
+typedef struct {
+    char *data;
+    int64_t dtype, file, offset, room;
+    int64_t held, error;
+} Output;
 
 typedef struct {
     int64_t input;
@@ -51,10 +70,10 @@ typedef struct {
 
 typedef struct {
     int64_t kind;
-    uint64_t lo, hi, lo_value, hi_value;
+    uint64_t lo, hi;
     int64_t lo_quota, hi_quota;
     uint32_t key0, key1, below, unused;
-    const uint8_t *bits;
+    uint8_t *bits;
     uint64_t bits_from;
     double factor, voice, weight, share;
 } Selection;
@@ -63,6 +82,47 @@ typedef struct {
     int64_t elect, divide, add_base;
     double zero_sign, floor, divisor, scale;
 } Election;
+
+#ifdef _WIN32
+static long transfer(int writing, int64_t file, char *data, int64_t size, int64_t offset) { return ENOSYS; }
+#else
+/* Read or write all of it. Returns 0, the system's error, or -1 at the end of the file. */
+static long transfer(int writing, int64_t file, char *data, int64_t size, int64_t offset) {
+    while (size > 0) {
+        ssize_t moved = writing ? pwrite((int)file, data, (size_t)size, (off_t)offset) : pread((int)file, data, (size_t)size, (off_t)offset);
+        if (moved < 0 && errno == EINTR) continue;
+        if (moved <= 0) return moved < 0 ? errno : -1;
+        data += moved, size -= moved, offset += moved;
+    }
+    return 0;
+}
+#endif
+
+/* The elements from `at` on, n of them at least; n is at most BLOCK. */
+static const char *elements(Inputs *in, Source *s, int64_t at, int64_t n) {
+    int64_t size = SIZE[s->dtype];
+    if (s->file >= 0 && at + n > s->upto) {
+        int64_t most = s->room / size, left = in->count - at;
+        s->from = at, s->upto = at + (left < most ? left : most);
+        in->failed |= transfer(0, s->file, s->data, (s->upto - at) * size, s->offset + at * size) != 0;
+    }
+    return s->data + (at - s->from) * size;
+}
+
+static void flush(Output *out) {
+    if (out->file < 0 || !out->held) return;
+    int64_t size = out->held * SIZE[out->dtype];
+    if (!out->error) out->error = transfer(1, out->file, out->data, size, out->offset);
+    out->offset += size, out->held = 0;
+}
+
+/* Where the next n results go; n is at most BLOCK. */
+static char *room_for(Output *out, int64_t n) {
+    int64_t size = SIZE[out->dtype];
+    if (out->file >= 0 && (out->held + n) * size > out->room) flush(out);
+    out->held += n;
+    return out->data + (out->held - n) * size;
+}
 
 static inline float float_of_bits(uint32_t u) {
     float f;
@@ -150,23 +210,21 @@ EXPORT void mw_prepare(void) {
     }
 }
 
+static long pick_plain_f(const float *x, long n, uint32_t lo, uint32_t width, uint32_t *picked, uint64_t *below);
+
 #ifdef WITH_AVX512
 /* What pick_plain does, sixteen at a time. */
-__attribute__((target("avx512f"))) static long pick_avx512(const float *x, long n, uint32_t lo, uint32_t width, uint32_t *picked) {
+__attribute__((target("avx512f"))) static long pick_avx512(const float *x, long n, uint32_t lo, uint32_t width, uint32_t *picked, uint64_t *below) {
     const __m512i sign = _mm512_set1_epi32(0x7fffffff), base = _mm512_set1_epi32((int)lo), span = _mm512_set1_epi32((int)width);
     long m = 0, k = 0;
     for (; k + 16 <= n; k += 16) {
-        __m512i u = _mm512_sub_epi32(_mm512_and_si512(_mm512_loadu_si512(x + k), sign), base);
+        __m512i magnitude = _mm512_and_si512(_mm512_loadu_si512(x + k), sign), u = _mm512_sub_epi32(magnitude, base);
         __mmask16 inside = _mm512_cmplt_epu32_mask(u, span);
         _mm512_storeu_si512(picked + m, _mm512_maskz_compress_epi32(inside, u));
         m += __builtin_popcount(inside);
+        *below += (uint64_t)__builtin_popcount(_mm512_cmplt_epu32_mask(magnitude, base));
     }
-    for (; k < n; k++) {
-        uint32_t u = (bits_of_float(x[k]) & 0x7fffffffu) - lo;
-        picked[m] = u;
-        m += u < width;
-    }
-    return m;
+    return m + pick_plain_f(x + k, n - k, lo, width, picked + m, below);
 }
 #define PICK_FLOAT (__builtin_cpu_supports("avx512f") ? pick_avx512 : pick_plain_f)
 #else

@@ -8,6 +8,7 @@ BLOCK: elements are computed alone, and sums go block by block.
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,27 +17,34 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints.tensors import Bytes
+from ..checkpoints.tensors import Bytes, InFile
 
 BLOCK = 1024
-BINS = 2048
+BINS = 512
+WINDOW = 64 * BLOCK
+"""Bytes of a file that are read or written at once."""
 CODES = {"F64": 0, "F32": 1, "F16": 2, "BF16": 3, "F8_E4M3": 4, "F8_E5M2": 5}
 KEEP_ALL, KEEP_WINDOW, KEEP_CHANCE, KEEP_BITS = range(4)
-BASE_BIT, OUTPUT_BIT = 1 << 63, 1 << 62
+BASE_BIT, OUTPUT_BIT, READ_BIT = 1 << 63, 1 << 62, 1 << 61
 
 Floats = NDArray[np.float64]
+Room = Bytes | InFile
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Stored bytes of `count` elements from flat index `start` on; data[i] belongs to input i."""
+    """Stored bytes of `count` elements from flat index `start` on, data[i] of input i; in a stream they may be InFile.
+
+    window: room for each input and the base, through which files are read.
+    """
 
     start: int
     count: int
-    data: Sequence[Bytes]
+    data: Sequence[Any]
     dtypes: Sequence[str]
-    base: Bytes | None = None
+    base: Any = None
     base_dtype: str = "F32"
+    window: Bytes | None = None
 
     @property
     def wide(self) -> bool:
@@ -49,8 +57,6 @@ SELECTION = np.dtype(
         ("kind", "i8"),
         ("lo", "u8"),
         ("hi", "u8"),
-        ("lo_value", "u8"),
-        ("hi_value", "u8"),
         ("lo_quota", "i8"),
         ("hi_quota", "i8"),
         ("key0", "u4"),
@@ -67,8 +73,8 @@ SELECTION = np.dtype(
 )
 """One record a member: which of its entries stay.
 
-KEEP_WINDOW: bit patterns of magnitudes in [lo, hi); where a quota is left, the first lo_quota entries equal to lo_value stay too
-and the first hi_quota equal to hi_value go. KEEP_CHANCE: a draw from (place, key0, key1) under `below` / 2^24. KEEP_BITS: bit
+KEEP_WINDOW: bit patterns of magnitudes in [lo, hi); the first lo_quota entries equal to lo - 1 stay too and the first hi_quota equal
+to hi - 1 go. KEEP_CHANCE: a draw from (place, key0, key1) under `below` / 2^24. KEEP_BITS: bit
 `place - bits_from` of the bytes at address `bits`. Then entries are multiplied by factor; voice weighs the vote, weight the mix and
 share the divisor.
 """
@@ -78,8 +84,8 @@ QUERY = np.dtype([("input", "i8"), ("lo", "u8"), ("width", "u8"), ("shift", "i8"
 
 
 class Histogram(NamedTuple):
-    """Of each query: counts (below, above), and the patterns between, relative to lo: `held` of them in `collected`, or, where held is
-    more than the room there, counts a bin with the least and most (plus one) pattern of each.
+    """Of each query: counts (below, above), and of the patterns between, relative to lo: how many in each bin, with the least and most
+    (plus one) of each; `held` altogether, and where there is room for so many the patterns themselves in `collected`.
 
     With energy (inputs,) the first query is of the variance: squares at places above are summed, and values (room, inputs) holds what
     stands at the places that it collected.
@@ -123,13 +129,19 @@ class Mixing:
 
 
 class Kernels(Protocol):
-    """What both implementations offer. The integer returned is a bit set: inputs with NaN or infinity, BASE_BIT, OUTPUT_BIT."""
+    """What both implementations offer. The integer returned is a bit set: inputs with NaN or infinity, BASE_BIT, OUTPUT_BIT, READ_BIT.
+
+    use_files: whether chunks and outputs may stand in files. READ_BIT tells that one of those could not be read; OSError is raised when
+    the output could not be written.
+    """
+
+    use_files: bool
 
     def gram(self, chunk: Chunk, out: Floats, row: int = 0) -> int:
         """Add inner products to out (n, n); with `row`, write one matrix for each `row` elements to out (rows, n, n)."""
 
     def sum(
-        self, chunk: Chunk, coefficients: Floats, out: Bytes, dtype: str, *, scale: float = 1.0, add_base: bool = True, row: int = 0
+        self, chunk: Chunk, coefficients: Floats, out: Room, dtype: str, *, scale: float = 1.0, add_base: bool = True, row: int = 0
     ) -> int:
         """out = [base +] scale * sum_i coefficients[i] * (input_i [- base])."""
 
@@ -139,29 +151,30 @@ class Kernels(Protocol):
     def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats, *, squares: bool) -> int:
         """Add to out (n, 3): sums of magnitudes and of selected magnitudes, or the sum of selected squares."""
 
-    def vote(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Bytes, dtype: str) -> int:
+    def vote(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Room, dtype: str) -> int:
         """out = [base +] scale * mix of the selected differences."""
 
     def balance(self, chunk: Chunk, selections: NDArray[Any], out: Floats) -> int:
         """Add to out (1,) how many places elect plus less how many elect minus."""
 
-    def rank_chance(
-        self, chunk: Chunk, member: int, row: int, keys: tuple[int, int], low: float, high: float, bits: Bytes, bits_from: int, out: Floats
-    ) -> int:
-        """Draw which entries of one input stay, with a chance that grows with the rank in the row.
+    def rank_chance(self, chunk: Chunk, selections: NDArray[Any], row: int, chances: Floats, out: Floats) -> int:
+        """Draw which entries stay of each input with KEEP_BITS, with a chance that grows with the rank in the row.
 
-        Sets bits, adds the sums of all and of the kept magnitudes to out (2,).
+        chances: (n, 2), of the lowest and the highest rank. Sets the selections' bits, adds the sums of all and of the kept magnitudes
+        to the first two columns of out (n, 3).
         """
 
 
+class _Source(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in ("data", "dtype", "file", "offset", "room", "from", "upto")]
+
+
 class _Inputs(ctypes.Structure):
-    _fields_ = [
-        ("base", ctypes.c_void_p),
-        ("base_dtype", ctypes.c_int64),
-        ("n", ctypes.c_int64),
-        ("data", ctypes.POINTER(ctypes.c_void_p)),
-        ("dtype", ctypes.POINTER(ctypes.c_int64)),
-    ]
+    _fields_ = [*((name, ctypes.c_int64) for name in ("count", "n", "has_base", "failed")), ("source", ctypes.POINTER(_Source))]
+
+
+class _Output(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in ("data", "dtype", "file", "offset", "room", "held", "error")]
 
 
 class _Election(ctypes.Structure):
@@ -183,6 +196,8 @@ def _at(array: NDArray[Any] | None) -> ctypes.c_void_p | None:
 class CompiledKernels:
     """Calls into the shared library; safe to use from several threads."""
 
+    use_files = hasattr(os, "preadv")
+
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path))
         library.mw_prepare()
@@ -194,39 +209,55 @@ class CompiledKernels:
             self._functions[name] = (narrow, wide)
 
     def _call(self, name: str, chunk: Chunk, *arguments: Any) -> int:
-        n = len(chunk.data)
-        inputs = _Inputs(
-            _at(chunk.base),
-            CODES[chunk.base_dtype],
-            n,
-            (ctypes.c_void_p * n)(*(d.ctypes.data for d in chunk.data)),
-            (ctypes.c_int64 * n)(*(CODES[t] for t in chunk.dtypes)),
-        )
+        data, dtypes = [*chunk.data], [*chunk.dtypes]
+        if chunk.base is not None:
+            data, dtypes = [*data, chunk.base], [*dtypes, chunk.base_dtype]
+        room = 0 if chunk.window is None else len(chunk.window) // len(data)
+        first = 0 if chunk.window is None else chunk.window.ctypes.data
+        sources = (_Source * len(data))()
+        for i, (source, held, dtype) in enumerate(zip(sources, data, dtypes, strict=True)):
+            source.dtype = CODES[dtype]
+            if isinstance(held, InFile):
+                source.data, source.file, source.offset, source.room = first + i * room, held.descriptor, held.offset, room
+            else:
+                source.data, source.file = held.ctypes.data, -1
+        inputs = _Inputs(chunk.count, len(chunk.data), chunk.base is not None, 0, sources)
         return int(self._functions[name][chunk.wide](ctypes.byref(inputs), *arguments))
 
+    def _write(self, name: str, chunk: Chunk, out: Room, dtype: str, *arguments: Any) -> int:
+        """Call a function whose last argument is where its results go."""
+        output = _Output(dtype=CODES[dtype], file=-1)
+        if isinstance(out, InFile):
+            window = np.empty(WINDOW, np.uint8)
+            output.data, output.room, output.file, output.offset = window.ctypes.data, len(window), out.descriptor, out.offset
+        else:
+            output.data = out.ctypes.data
+        flags = self._call(name, chunk, *arguments, ctypes.byref(output))
+        if output.error:
+            raise OSError(output.error, os.strerror(output.error))
+        return flags
+
     def gram(self, chunk: Chunk, out: Floats, row: int = 0) -> int:
-        return self._call("gram", chunk, ctypes.c_long(chunk.count), ctypes.c_long(row), _at(out))
+        return self._call("gram", chunk, ctypes.c_long(row), _at(out))
 
     def sum(
-        self, chunk: Chunk, coefficients: Floats, out: Bytes, dtype: str, *, scale: float = 1.0, add_base: bool = True, row: int = 0
+        self, chunk: Chunk, coefficients: Floats, out: Room, dtype: str, *, scale: float = 1.0, add_base: bool = True, row: int = 0
     ) -> int:
-        return self._call(
+        return self._write(
             "sum",
             chunk,
-            ctypes.c_long(chunk.count),
+            out,
+            dtype,
             ctypes.c_long(row or chunk.count),
             _at(coefficients),
             ctypes.c_double(scale),
             ctypes.c_int(add_base),
-            _at(out),
-            ctypes.c_int(CODES[dtype]),
         )
 
     def histogram(self, chunk: Chunk, queries: NDArray[Any], into: Histogram) -> int:
         return self._call(
             "histogram",
             chunk,
-            ctypes.c_long(chunk.count),
             _at(queries),
             ctypes.c_int(len(queries)),
             ctypes.c_int(BINS),
@@ -242,53 +273,19 @@ class CompiledKernels:
         )
 
     def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats, *, squares: bool) -> int:
-        return self._call(
-            "selected_sums",
-            chunk,
-            ctypes.c_long(chunk.count),
-            ctypes.c_uint64(chunk.start),
-            _at(selections),
-            _at(shared),
-            ctypes.c_int(squares),
-            _at(out),
-        )
+        place = ctypes.c_uint64(chunk.start)
+        return self._call("selected_sums", chunk, place, _at(selections), _at(shared), ctypes.c_int(squares), _at(out))
 
-    def vote(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Bytes, dtype: str) -> int:
-        m = mixing
+    def vote(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Room, dtype: str) -> int:
+        m, place = mixing, ctypes.c_uint64(chunk.start)
         election = _Election(m.elect, m.divide, m.add_base, m.zero_sign, m.floor, m.divisor, m.scale)
-        return self._call(
-            "vote",
-            chunk,
-            ctypes.c_long(chunk.count),
-            ctypes.c_uint64(chunk.start),
-            _at(selections),
-            _at(shared),
-            ctypes.byref(election),
-            _at(out),
-            ctypes.c_int(CODES[dtype]),
-        )
+        return self._write("vote", chunk, out, dtype, place, _at(selections), _at(shared), ctypes.byref(election))
 
     def balance(self, chunk: Chunk, selections: NDArray[Any], out: Floats) -> int:
-        return self._call("balance", chunk, ctypes.c_long(chunk.count), ctypes.c_uint64(chunk.start), _at(selections), _at(out))
+        return self._call("balance", chunk, ctypes.c_uint64(chunk.start), _at(selections), _at(out))
 
-    def rank_chance(
-        self, chunk: Chunk, member: int, row: int, keys: tuple[int, int], low: float, high: float, bits: Bytes, bits_from: int, out: Floats
-    ) -> int:
-        return self._call(
-            "rank_chance",
-            chunk,
-            ctypes.c_int(member),
-            ctypes.c_long(chunk.count),
-            ctypes.c_long(row),
-            ctypes.c_uint64(chunk.start),
-            ctypes.c_uint32(keys[0]),
-            ctypes.c_uint32(keys[1]),
-            ctypes.c_double(low),
-            ctypes.c_double(high),
-            _at(bits),
-            ctypes.c_uint64(bits_from),
-            _at(out),
-        )
+    def rank_chance(self, chunk: Chunk, selections: NDArray[Any], row: int, chances: Floats, out: Floats) -> int:
+        return self._call("rank_chance", chunk, ctypes.c_long(row), ctypes.c_uint64(chunk.start), _at(selections), _at(chances), _at(out))
 
 
 def library_path() -> Path | None:

@@ -64,14 +64,14 @@ CLONES static int NAME(encode)(const REAL *restrict src, int dtype, long n, void
     return bad;
 }
 
-/* Decode one block of every input, as differences from the base when there is one. */
-CLONES static uint64_t NAME(load)(const Inputs *in, long at, long n, REAL *b, REAL *x) {
+/* Decode one block of every input, as differences from the base when there is one; input i to x + i * stride. */
+static uint64_t NAME(load)(Inputs *in, long at, long n, REAL *b, REAL *x, long stride) {
     uint64_t bad = 0;
-    if (in->base) bad |= (uint64_t)NAME(decode)((const char *)in->base + at * SIZE[in->base_dtype], in->base_dtype, n, NULL, b) << 63;
+    Source *base = in->has_base ? in->source + in->n : NULL;
+    if (base) bad |= (uint64_t)NAME(decode)(elements(in, base, at, n), (int)base->dtype, n, NULL, b) << 63;
     for (int i = 0; i < in->n; i++)
-        bad |= (uint64_t)NAME(decode)((const char *)in->data[i] + at * SIZE[in->dtype[i]], in->dtype[i], n, in->base ? b : NULL,
-                                      x + (long)i * BLOCK) << i;
-    return bad;
+        bad |= (uint64_t)NAME(decode)(elements(in, in->source + i, at, n), (int)in->source[i].dtype, n, base ? b : NULL, x + i * stride) << i;
+    return bad | (uint64_t)in->failed << 61;
 }
 
 CLONES static double NAME(dot)(const REAL *restrict x, const REAL *restrict y, long n) {
@@ -110,17 +110,17 @@ CLONES static double NAME(energy)(const REAL *restrict x, const REAL *restrict k
 #undef SUM_OF
 
 /* Inner products of the inputs (minus the base): added to out, or one n x n matrix written for each `row` elements. */
-EXPORT CLONES uint64_t NAME(mw_gram)(const Inputs *in, long count, long row, double *out) {
+EXPORT CLONES uint64_t NAME(mw_gram)(Inputs *in, long row, double *out) {
     REAL *b = malloc((in->n + 1) * BLOCK * sizeof(REAL)), *x = b + BLOCK;
     uint64_t bad = 0;
     int n = in->n;
     int rows = row > 0;
-    if (!rows) row = count;
-    for (long r = 0; r * row < count; r++, out += n * n) {
+    if (!rows) row = in->count;
+    for (long r = 0; r * row < in->count; r++, out += n * n) {
         for (int i = 0; rows && i < n * n; i++) out[i] = 0;
         for (long at = 0; at < row; at += BLOCK) {
             long len = row - at < BLOCK ? row - at : BLOCK;
-            bad |= NAME(load)(in, r * row + at, len, b, x);
+            bad |= NAME(load)(in, r * row + at, len, b, x, BLOCK);
             for (int i = 0; i < n; i++)
                 for (int j = i; j < n; j++) out[i * n + j] += NAME(dot)(x + (long)i * BLOCK, x + (long)j * BLOCK, len);
         }
@@ -146,17 +146,18 @@ CLONES static void NAME(finish)(REAL *restrict sum, const REAL *restrict b, REAL
 }
 
 /* out = [base +] scale * sum_i coef_i * (input_i [- base]); one set of n coefficients for each `row` elements. */
-EXPORT CLONES uint64_t NAME(mw_sum)(const Inputs *in, long count, long row, const double *coef, double scale, int add_base, void *out, int out_dtype) {
+EXPORT CLONES uint64_t NAME(mw_sum)(Inputs *in, long row, const double *coef, double scale, int add_base, Output *out) {
     REAL *b = malloc((in->n + 2) * BLOCK * sizeof(REAL)), *sum = b + BLOCK, *x = sum + BLOCK;
     uint64_t bad = 0;
-    for (long r = 0; r * row < count; r++, coef += in->n)
+    for (long r = 0; r * row < in->count; r++, coef += in->n)
         for (long at = 0; at < row; at += BLOCK) {
             long len = row - at < BLOCK ? row - at : BLOCK, place = r * row + at;
-            bad |= NAME(load)(in, place, len, b, x);
+            bad |= NAME(load)(in, place, len, b, x, BLOCK);
             for (int i = 0; i < in->n; i++) NAME(add_scaled)(sum, x + (long)i * BLOCK, (REAL)coef[i], len, i == 0);
-            NAME(finish)(sum, in->base && add_base ? b : NULL, (REAL)scale, len);
-            bad |= (uint64_t)NAME(encode)(sum, out_dtype, len, (char *)out + place * SIZE[out_dtype]) << 62;
+            NAME(finish)(sum, in->has_base && add_base ? b : NULL, (REAL)scale, len);
+            bad |= (uint64_t)NAME(encode)(sum, (int)out->dtype, len, room_for(out, len)) << 62;
         }
+    flush(out);
     free(b);
     return bad;
 }
@@ -200,9 +201,11 @@ CLONES static uint64_t NAME(count_below)(const REAL *restrict x, long n, UINT lo
     return below;
 }
 
-/* Append the magnitudes in [lo, lo + width), less lo, to `picked`, which has room for 16 more than n. Returns how many. */
-CLONES static long NAME(pick_plain)(const REAL *restrict x, long n, UINT lo, UINT width, UINT *restrict picked) {
+/* Append the magnitudes in [lo, lo + width), less lo, to `picked`, which has room for 16 more than n. Returns how many; adds how many
+ * are smaller to *below. */
+static long NAME(pick_plain)(const REAL *restrict x, long n, UINT lo, UINT width, UINT *restrict picked, uint64_t *below) {
     long m = 0, k = 0;
+    *below += NAME(count_below)(x, n, lo);
     for (; k + 16 <= n; k += 16) { /* few groups hold any */
         UINT any = 0;
         for (int l = 0; l < 16; l++) any |= NAME(magnitude)(x[k + l]) - lo < width;
@@ -217,14 +220,6 @@ CLONES static long NAME(pick_plain)(const REAL *restrict x, long n, UINT lo, UIN
         picked[m] = u;
         m += u < width;
     }
-    return m;
-}
-
-static long NAME(pick)(const REAL *x, long n, UINT lo, UINT width, UINT *picked, uint64_t *outside) {
-    uint64_t below = NAME(count_below)(x, n, lo);
-    long m = PICK(x, n, lo, width, picked);
-    outside[0] += below;
-    outside[1] += (uint64_t)(n - m) - below;
     return m;
 }
 
@@ -256,36 +251,34 @@ CLONES static void NAME(take_energy)(const REAL *restrict x, int n, long len, co
     }
 }
 
-/* For each query: how many magnitudes lie below lo and above, and the patterns between, relative to lo, as long as there is room for
- * them. Once there is none (held is larger than room): how many lie in each of `bins` bins of 2^shift patterns from lo on, and the
- * smallest and largest of each. A query's input n stands for the variance over all inputs; with
+/* For each query: how many magnitudes lie below lo and above; how many lie in each of `bins` bins of 2^shift patterns from lo on, with the
+ * least and most (plus one) pattern of each; how many patterns that are (held), and the patterns themselves, relative to lo, as long as
+ * there is room for all of them. A query's input n stands for the variance over all inputs; with
  * energy (n sums) the first query is that, and taken has room for n at each collected place. */
-EXPORT CLONES uint64_t NAME(mw_histogram)(const Inputs *in, long count, Query *queries, int n_queries, int bins, uint64_t *outside, uint32_t *counts,
+EXPORT CLONES uint64_t NAME(mw_histogram)(Inputs *in, Query *queries, int n_queries, int bins, uint64_t *outside, uint32_t *counts,
                             uint64_t *least, uint64_t *most, UINT *collected, int64_t *held, long room, double *energy, REAL *taken) {
     REAL *b = malloc((in->n + 3) * BLOCK * sizeof(REAL)), *mean = b + BLOCK, *var = mean + BLOCK, *x = var + BLOCK;
     UINT *picked = malloc((BLOCK + 16) * sizeof(UINT));
     uint64_t bad = 0;
     int spread = 0;
     for (int q = 0; q < n_queries; q++) spread |= queries[q].input == in->n;
-    for (long at = 0; at < count; at += BLOCK) {
-        long len = count - at < BLOCK ? count - at : BLOCK;
-        bad |= NAME(load)(in, at, len, b, x);
+    for (long at = 0; at < in->count; at += BLOCK) {
+        long len = in->count - at < BLOCK ? in->count - at : BLOCK;
+        bad |= NAME(load)(in, at, len, b, x, BLOCK);
         if (spread) NAME(variance)(x, in->n, len, mean, var);
         for (int q = 0; q < n_queries; q++) {
             Query *query = &queries[q];
             uint32_t *c = counts + (long)q * bins;
             uint64_t *lo = least + (long)q * bins, *hi = most + (long)q * bins;
             const REAL *values = query->input == in->n ? var : x + (long)query->input * BLOCK;
-            long m = NAME(pick)(values, len, (UINT)query->lo, (UINT)query->width, picked, outside + 2 * q);
-            UINT *kept = collected + q * room;
+            uint64_t below = 0;
+            long m = PICK(values, len, (UINT)query->lo, (UINT)query->width, picked, &below);
+            outside[2 * q] += below;
+            outside[2 * q + 1] += (uint64_t)(len - m) - below;
+            NAME(bin)(picked, m, query->shift, c, lo, hi);
             if (energy && q == 0 && held[q] + m <= room)
                 NAME(take_energy)(x, in->n, len, var, (UINT)query->lo, (UINT)query->width, mean, taken + held[q] * in->n, energy);
-            if (held[q] + m <= room) memcpy(kept + held[q], picked, (size_t)m * sizeof(UINT));
-            else {
-                if (held[q] <= room) NAME(bin)(kept, held[q], query->shift, c, lo, hi);
-                NAME(bin)(picked, m, query->shift, c, lo, hi);
-                held[q] += room; /* from now on there is none */
-            }
+            if (held[q] + m <= room) memcpy(collected + q * room + held[q], picked, (size_t)m * sizeof(UINT));
             held[q] += m;
         }
     }
@@ -314,21 +307,28 @@ CLONES static void NAME(keep_bits)(REAL *restrict x, long n, const uint8_t *rest
     for (; k < n; k++) x[k] *= (REAL)(bits[(from + (uint64_t)k) >> 3] >> ((from + (uint64_t)k) & 7) & 1);
 }
 
-/* Equal magnitudes at an edge of the window: the first `quota` of them, by place, count as larger. n is at most BLOCK. */
-CLONES static void NAME(keep_edges)(REAL *restrict x, long n, Selection *s) {
-    REAL before[BLOCK];
-    memcpy(before, x, (size_t)n * sizeof(REAL));
-    NAME(keep_window)(x, n, (UINT)s->lo, (UINT)(s->hi > s->lo ? s->hi - s->lo : 0));
-    UINT lo = (UINT)s->lo_value, hi = (UINT)s->hi_value;
-    for (long at = 0; at < n; at += 16) { /* few groups hold any */
-        long end = at + 16 < n ? at + 16 : n;
-        int any = 0;
-        for (long k = at; k < end; k++) any |= (NAME(magnitude)(before[k]) == lo) | (NAME(magnitude)(before[k]) == hi);
-        for (long k = at; any && k < end; k++) {
-            UINT u = NAME(magnitude)(before[k]);
-            if (u == lo && s->lo_quota > 0) x[k] = before[k], s->lo_quota--;
-            if (u == hi && s->hi_quota > 0) x[k] = 0, s->hi_quota--;
-        }
+CLONES static long NAME(count_equal)(const REAL *restrict x, long n, UINT value) {
+    UINT equal = 0;
+    for (long k = 0; k < n; k++) equal += NAME(magnitude)(x[k]) == value;
+    return (long)equal;
+}
+
+/* Equal magnitudes just under an edge of the window: the first `quota` of them, by place, count as larger. n is at most BLOCK. */
+static void NAME(keep_edges)(REAL *restrict x, long n, Selection *s) {
+    UINT lo = (UINT)s->lo, hi = (UINT)s->hi;
+    long at_lo = s->lo_quota > 0 ? NAME(count_equal)(x, n, lo - 1) : 0, at_hi = s->hi_quota > 0 ? NAME(count_equal)(x, n, hi - 1) : 0;
+    if (at_lo <= s->lo_quota && at_hi <= s->hi_quota) { /* all of them */
+        lo -= s->lo_quota > 0, hi -= s->hi_quota > 0;
+        NAME(keep_window)(x, n, lo, hi > lo ? hi - lo : 0);
+        s->lo_quota -= at_lo, s->hi_quota -= at_hi;
+        return;
+    }
+    for (long k = 0; k < n; k++) {
+        UINT u = NAME(magnitude)(x[k]);
+        int keep = u >= lo && u < hi;
+        if (u == lo - 1 && s->lo_quota > 0) keep = 1, s->lo_quota--;
+        if (u == hi - 1 && s->hi_quota > 0) keep = 0, s->hi_quota--;
+        x[k] = keep ? x[k] : 0;
     }
 }
 
@@ -353,12 +353,12 @@ static void NAME(select)(REAL *x, long n, uint64_t place, Selection *s) {
 }
 
 /* Per input: sum of magnitudes and of selected magnitudes, or the sum of selected squares. */
-EXPORT CLONES uint64_t NAME(mw_selected_sums)(const Inputs *in, long count, uint64_t place, Selection *selections, Selection *shared, int squares, double *out) {
+EXPORT CLONES uint64_t NAME(mw_selected_sums)(Inputs *in, uint64_t place, Selection *selections, Selection *shared, int squares, double *out) {
     REAL *b = malloc((in->n + 3) * BLOCK * sizeof(REAL)), *mean = b + BLOCK, *var = mean + BLOCK, *x = var + BLOCK;
     uint64_t bad = 0;
-    for (long at = 0; at < count; at += BLOCK) {
-        long len = count - at < BLOCK ? count - at : BLOCK;
-        bad |= NAME(load)(in, at, len, b, x);
+    for (long at = 0; at < in->count; at += BLOCK) {
+        long len = in->count - at < BLOCK ? in->count - at : BLOCK;
+        bad |= NAME(load)(in, at, len, b, x, BLOCK);
         if (shared) NAME(variance)(x, in->n, len, mean, var), NAME(select)(var, len, place + (uint64_t)at, shared);
         for (int i = 0; i < in->n; i++) {
             REAL *d = x + (long)i * BLOCK;
@@ -448,8 +448,7 @@ CLONES static void NAME(divide)(REAL *restrict mix, const REAL *restrict share, 
 
 /* out = [base +] scale * mix, the mix being the weighted sum of selected differences, of all or of those that agree with the
  * elected sign; divided as `election` says. */
-EXPORT CLONES uint64_t NAME(mw_vote)(const Inputs *in, long count, uint64_t place, Selection *selections, Selection *shared, const Election *e,
-                       void *out, int out_dtype) {
+EXPORT CLONES uint64_t NAME(mw_vote)(Inputs *in, uint64_t place, Selection *selections, Selection *shared, const Election *e, Output *out) {
     REAL *b = malloc((in->n + 6) * BLOCK * sizeof(REAL) + 4 * in->n * sizeof(REAL));
     REAL *mean = b + BLOCK, *var = mean + BLOCK, *votes = var + BLOCK, *mix = votes + BLOCK, *share = mix + BLOCK, *x = share + BLOCK;
     REAL *factor = x + in->n * BLOCK, *voice = factor + in->n, *weight = voice + in->n, *portion = weight + in->n;
@@ -460,9 +459,9 @@ EXPORT CLONES uint64_t NAME(mw_vote)(const Inputs *in, long count, uint64_t plac
         portion[i] = (REAL)selections[i].share;
         voice[i] = e->elect ? (REAL)selections[i].voice : weight[i];
     }
-    for (long at = 0; at < count; at += BLOCK) {
-        long len = count - at < BLOCK ? count - at : BLOCK;
-        bad |= NAME(load)(in, at, len, b, x);
+    for (long at = 0; at < in->count; at += BLOCK) {
+        long len = in->count - at < BLOCK ? in->count - at : BLOCK;
+        bad |= NAME(load)(in, at, len, b, x, BLOCK);
         if (shared) NAME(variance)(x, in->n, len, mean, var), NAME(select)(var, len, place + (uint64_t)at, shared);
         for (int i = 0; i < in->n; i++) NAME(select)(x + (long)i * BLOCK, len, place + (uint64_t)at, &selections[i]);
         REAL *result = votes;
@@ -478,21 +477,22 @@ EXPORT CLONES uint64_t NAME(mw_vote)(const Inputs *in, long count, uint64_t plac
         if (shared)
             for (long k = 0; k < len; k++) result[k] = var[k] != 0 ? result[k] : 0;
         NAME(finish)(result, e->add_base ? b : NULL, (REAL)e->scale, len);
-        bad |= (uint64_t)NAME(encode)(result, out_dtype, len, (char *)out + at * SIZE[out_dtype]) << 62;
+        bad |= (uint64_t)NAME(encode)(result, (int)out->dtype, len, room_for(out, len)) << 62;
     }
+    flush(out);
     free(b);
     return bad;
 }
 
 /* Adds how many places elect plus less how many elect minus. */
-EXPORT CLONES uint64_t NAME(mw_balance)(const Inputs *in, long count, uint64_t place, Selection *selections, double *out) {
+EXPORT CLONES uint64_t NAME(mw_balance)(Inputs *in, uint64_t place, Selection *selections, double *out) {
     REAL *b = malloc((in->n + 2) * BLOCK * sizeof(REAL) + 2 * in->n * sizeof(REAL));
     REAL *votes = b + BLOCK, *x = votes + BLOCK, *factor = x + in->n * BLOCK, *voice = factor + in->n;
     uint64_t bad = 0;
     for (int i = 0; i < in->n; i++) factor[i] = (REAL)selections[i].factor, voice[i] = (REAL)selections[i].voice;
-    for (long at = 0; at < count; at += BLOCK) {
-        long len = count - at < BLOCK ? count - at : BLOCK, balance = 0;
-        bad |= NAME(load)(in, at, len, b, x);
+    for (long at = 0; at < in->count; at += BLOCK) {
+        long len = in->count - at < BLOCK ? in->count - at : BLOCK, balance = 0;
+        bad |= NAME(load)(in, at, len, b, x, BLOCK);
         for (int i = 0; i < in->n; i++) NAME(select)(x + (long)i * BLOCK, len, place + (uint64_t)at, &selections[i]);
         NAME(add_votes)(x, in->n, len, factor, voice, votes);
         for (long k = 0; k < len; k++) balance += (votes[k] > 0) - (votes[k] < 0);
@@ -531,34 +531,40 @@ CLONES static void NAME(draw_row)(const REAL *restrict x, long n, const uint16_t
     }
 }
 
-/* For each row: draw which elements stay, with a chance that grows linearly with the rank of the magnitude from low to high;
- * equal magnitudes share the mean of their ranks. Magnitudes are compared as bfloat16, and those under 2^-8 of the row's
- * largest count as equal. Sets bits, adds the sums of all and of the kept magnitudes to out. */
-EXPORT CLONES uint64_t NAME(mw_rank_chance)(const Inputs *in, int input, long count, long row, uint64_t place, uint32_t key0, uint32_t key1, double low,
-                              double high, uint8_t *bits, uint64_t bits_from, double *out) {
+/* Draw which elements of one row stay; see mw_rank_chance. */
+CLONES static void NAME(rank_row)(const REAL *restrict x, long row, uint16_t *restrict key, uint64_t place, const Selection *s, double low,
+                                  double high, double *out) {
     enum { BUCKETS = 1024 };
-    REAL *b = malloc((size_t)BLOCK * sizeof(REAL) + (size_t)row * sizeof(REAL)), *x = b + BLOCK;
-    uint16_t *rank_key = malloc((size_t)row * sizeof(uint16_t));
-    int32_t even[BUCKETS], odd[BUCKETS], seen[BUCKETS];
+    int32_t even[BUCKETS] = {0}, odd[BUCKETS] = {0};
     uint32_t below[BUCKETS];
-    Inputs one = {in->base, in->base_dtype, 1, &in->data[input], &in->dtype[input]};
     double first = row > 1 ? low : 0.5 * (low + high), slope = row > 1 ? (high - low) / (double)(row - 1) : 0;
-    uint64_t bad = 0;
-    for (long r = 0; r * row < count; r++) {
-        uint64_t at_row = place + (uint64_t)(r * row);
-        for (long at = 0; at < row; at += BLOCK) bad |= NAME(load)(&one, r * row + at, row - at < BLOCK ? row - at : BLOCK, b, x + at);
-        NAME(rank_keys)(x, row, rank_key, BUCKETS);
-        memset(even, 0, sizeof even);
-        memset(odd, 0, sizeof odd);
-        for (long k = 0; k + 1 < row; k += 2) even[rank_key[k]]++, odd[rank_key[k + 1]]++; /* equal neighbours need not wait */
-        if (row & 1) even[rank_key[row - 1]]++;
-        int32_t sum = 0;
-        for (int j = 0; j < BUCKETS; j++) seen[j] = sum, sum += even[j] + odd[j];
-        for (int j = 0; j < BUCKETS; j++)
-            below[j] = (uint32_t)(int32_t)((first + slope * ((double)seen[j] + 0.5 * (double)(even[j] + odd[j] - 1))) * 16777216.0 + 0.5);
-        NAME(draw_row)(x, row, rank_key, below, at_row, key0, key1, bits, at_row - bits_from, out);
+    NAME(rank_keys)(x, row, key, BUCKETS);
+    for (long k = 0; k + 1 < row; k += 2) even[key[k]]++, odd[key[k + 1]]++; /* equal neighbours need not wait */
+    if (row & 1) even[key[row - 1]]++;
+    int32_t seen = 0;
+    for (int j = 0; j < BUCKETS; j++) {
+        int32_t here = even[j] + odd[j];
+        below[j] = (uint32_t)(int32_t)((first + slope * ((double)seen + 0.5 * (double)(here - 1))) * 16777216.0 + 0.5);
+        seen += here;
     }
-    free(rank_key);
+    NAME(draw_row)(x, row, key, below, place, s->key0, s->key1, s->bits, place - s->bits_from, out);
+}
+
+/* For each row of each input with KEEP_BITS: draw which elements stay, with a chance that grows linearly with the rank of the
+ * magnitude from chance[0] to chance[1] of the input; equal magnitudes share the mean of their ranks. Magnitudes are compared as
+ * bfloat16, and those under 2^-8 of the row's largest count as equal. Sets bits, adds the sums of all and of the kept magnitudes to the
+ * first two of the input's three in out. */
+EXPORT CLONES uint64_t NAME(mw_rank_chance)(Inputs *in, long row, uint64_t place, const Selection *selections, const double *chance, double *out) {
+    REAL *b = malloc((size_t)BLOCK * sizeof(REAL) + (size_t)(in->n * row) * sizeof(REAL)), *x = b + BLOCK;
+    uint16_t *key = malloc((size_t)row * sizeof(uint16_t));
+    uint64_t bad = 0;
+    for (long r = 0; r * row < in->count; r++) {
+        for (long at = 0; at < row; at += BLOCK) bad |= NAME(load)(in, r * row + at, row - at < BLOCK ? row - at : BLOCK, b, x + at, row);
+        for (int i = 0; i < in->n; i++)
+            if (selections[i].kind == KEEP_BITS)
+                NAME(rank_row)(x + i * row, row, key, place + (uint64_t)(r * row), selections + i, chance[2 * i], chance[2 * i + 1], out + 3 * i);
+    }
+    free(key);
     free(b);
     return bad;
 }

@@ -1,15 +1,16 @@
 """Exact order statistics of magnitudes, from histograms over bit patterns that add up over spans.
 
 The pattern with descending rank r is bracketed by a small sample, then one pass counts what lies above the bracket and in fine
-bins within it, and collects what lies within. Usually that is little and holds the answer. Where much is equal and the room does
-not do, a bin that holds a single pattern is the answer, or else the next bracket. It is exact whatever the sample was.
+bins within it, and collects what lies within. Usually there is room for that, and the bin that holds the rank is sorted. Where much is
+equal and the room does not do, a bin that holds a single pattern is the answer, or else the next bracket. It is exact whatever the
+sample was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,104 +77,104 @@ def find(bench: Workbench, plan: TensorPlan, edges: list[Edge], counted: bool) -
         if first:  # a histogram of zeros alone
             queries[-1]["input"], queries[-1]["width"] = open_edges[0].input, 1
         with_energy = open_edges[0].with_energy
-        results = yield [_counting(bench, plan, start, stop, queries, with_energy) for start, stop in parts]
+        results: list[_Counted] = yield [_counting(bench, plan, start, stop, queries, with_energy) for start, stop in parts]
         for i, edge in enumerate(open_edges):
             if first:
-                edge.nonzero = sum(int(r.outside[-1, 1]) for r, _ in results)
-            _settle(edge, i, [r for r, _ in results], [kept[i] for _, kept in results], plan)
+                edge.nonzero = sum(r.brackets[-1].above for r in results)
+            _settle(edge, [r.brackets[i] for r in results], plan)
             if edge.with_energy:
-                edge.energy, edge.with_energy = _energy(edge, [r for r, _ in results]), False
+                edge.energy, edge.with_energy = _energy(edge, results), False
         first = False
 
 
+class _Bracket(NamedTuple):
+    """What one span holds of one bracket: see Histogram. patterns: those within, relative to lo, or None where they were too many."""
+
+    below: int
+    above: int
+    counts: NDArray[np.uint32]
+    least: NDArray[np.uint64]
+    most: NDArray[np.uint64]
+    patterns: NDArray[Any] | None
+
+
+class _Counted(NamedTuple):
+    """What one pass over a span found. energy, values: see Histogram; None without, or where the values within were too many."""
+
+    brackets: list[_Bracket]
+    energy: NDArray[np.float64] | None
+    values: NDArray[Any] | None
+
+
 def _counting(bench: Workbench, plan: TensorPlan, start: int, stop: int, queries: NDArray[Any], with_energy: bool) -> Task:
-    def task(own: Scratch) -> tuple[Histogram, list[NDArray[Any]]]:
+    def task(own: Scratch) -> _Counted:
         pattern, real = (np.uint64, np.float64) if plan.wide else (np.uint32, np.float32)
         room, n = (stop - start) // _ROOM + BLOCK, len(plan.inputs)
         width = np.dtype(pattern).itemsize
-        collected = own.take("collected", len(queries) * room * width).view(pattern).reshape(len(queries), room)
-        into = Histogram.empty(len(queries), collected)
+        into = Histogram.empty(len(queries), own.take("collected", len(queries) * room * width).view(pattern).reshape(len(queries), room))
         if with_energy:
             into = into._replace(energy=np.zeros(n), values=own.take("values", room * n * width).view(real).reshape(room, n))
-        for at, count in bench.chunks(start, stop):
-            bench.check(plan, bench.kernels.histogram(bench.read(own, plan, at, count), queries, into))
-        kept = [np.sort(c[:h]) if h <= len(c) else c[:0] for c, h in zip(into.collected, into.held, strict=True)]
-        held = int(into.held[0])
-        if into.values is None or held > room:
-            return into._replace(collected=collected[:, :0], energy=None, values=None), kept
-        return into._replace(collected=collected[:1, :held].copy(), values=into.values[:held].copy()), kept
+        for chunk in bench.stream(own, plan, start, stop):
+            bench.check(plan, bench.kernels.histogram(chunk, queries, into))
+        patterns = [row[:held].copy() if held <= room else None for row, held in zip(into.collected, into.held.tolist(), strict=True)]
+        outside = into.outside.tolist()
+        brackets = [_Bracket(*o, *rest) for o, *rest in zip(outside, into.counts, into.least, into.most, patterns, strict=True)]
+        if into.values is None or patterns[0] is None:
+            return _Counted(brackets, None, None)
+        return _Counted(brackets, into.energy, into.values[: len(patterns[0])].copy())
 
     return task
 
 
-def _energy(edge: Edge, results: list[Histogram]) -> NDArray[np.float64] | None:
+def _energy(edge: Edge, results: list[_Counted]) -> NDArray[np.float64] | None:
     """Sums of the squares above the edge of the variance: those above the bracket, and those within it that rank higher."""
     if edge.pattern < 0:
         return None
     sums: Any = 0
     for span, result in enumerate(results):
-        if result.energy is None or result.values is None:
+        patterns, edge_pattern = result.brackets[0].patterns, edge.pattern - edge.lo
+        if result.values is None or patterns is None:
             return None
-        patterns, edge_pattern = result.collected[0], edge.pattern - edge.lo
         above = patterns > edge_pattern
         above[np.flatnonzero(patterns == edge_pattern)[: edge.in_span(span)[0]]] = True
         sums = sums + (result.energy + (result.values[above].astype(np.float64) ** 2).sum(0))
     return np.asarray(sums)
 
 
-def _settle(edge: Edge, i: int, results: list[Histogram], kept: list[NDArray[Any]], plan: TensorPlan) -> None:
+def _settle(edge: Edge, found: list[_Bracket], plan: TensorPlan) -> None:
     """Settle the edge from what the spans counted, or give it the next bracket."""
     rank = edge.rank(edge.nonzero if edge.nonzero is not None else plan.count)
-    above = sum(int(r.outside[i, 1]) for r in results)
+    above = sum(f.above for f in found)
     if rank <= 0:
-        edge.pattern, edge.quota, edge.equal, edge.with_energy = pattern_space(plan), 0, [0] * len(results), False
+        edge.pattern, edge.quota, edge.equal, edge.with_energy = pattern_space(plan), 0, [0] * len(found), False
     elif rank <= above:
         edge.lo, edge.width = edge.lo + edge.width, pattern_space(plan) - edge.lo - edge.width
-    elif rank > plan.count - sum(int(r.outside[i, 0]) for r in results):
+    elif rank > plan.count - sum(f.below for f in found):
         edge.lo, edge.width = 0, edge.lo
-    elif all(int(r.held[i]) == len(k) for r, k in zip(results, kept, strict=True)):
-        value = _of_rank(kept, rank - above, edge.width)
-        ends = [int(np.searchsorted(k, value, side="right")) for k in kept]
-        edge.pattern = edge.lo + value
-        edge.quota = rank - above - sum(len(k) - e for k, e in zip(kept, ends, strict=True))
-        edge.equal = [e - int(np.searchsorted(k, value)) for k, e in zip(kept, ends, strict=True)]
     else:
-        _settle_by_bins(edge, rank - above, [_bins(r, i, k, edge.shift) for r, k in zip(results, kept, strict=True)])
+        _settle_within(edge, rank - above, found)
 
 
-def _settle_by_bins(edge: Edge, rank: int, bins: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]) -> None:
-    """The bin that holds the rank is the answer when it holds one pattern, else the next bracket."""
-    counts: NDArray[np.int64] = np.stack([c for c, _, _ in bins]).sum(0, dtype=np.int64)
-    reach = counts[::-1].cumsum()
-    j = BINS - 1 - int(np.searchsorted(reach, rank))
-    least, most = min(int(low[j]) for _, low, _ in bins), max(int(high[j]) for _, _, high in bins) - 1
-    if least < most:
+def _settle_within(edge: Edge, rank: int, found: list[_Bracket]) -> None:
+    """The answer is in one bin: its only pattern, or the one of the rank where all are at hand; else the bin is the next bracket."""
+    counts: NDArray[np.int64] = np.stack([f.counts for f in found]).sum(0, dtype=np.int64)
+    reach = counts[::-1].cumsum()[::-1]
+    j = int(np.flatnonzero(reach >= rank)[-1])
+    rank -= int(reach[j] - counts[j])
+    least, most = min(int(f.least[j]) for f in found), max(int(f.most[j]) for f in found) - 1
+    if least == most:
+        edge.pattern, edge.quota, edge.equal = edge.lo + least, rank, [int(f.counts[j]) for f in found]
+        return
+    held = [f.patterns for f in found if f.patterns is not None]
+    if len(held) < len(found):
         edge.lo, edge.width = edge.lo + least, most - least + 1
         return
-    edge.pattern = edge.lo + least
-    edge.quota = rank - int(reach[BINS - 1 - j] - counts[j])
-    edge.equal = [int(c[j]) for c, _, _ in bins]
-
-
-def _bins(result: Histogram, i: int, kept: NDArray[Any], shift: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Counts, least and most of each bin, for a span that filled bins or for one whose sorted patterns are at hand."""
-    counts, least, most = result.counts[i], result.least[i], result.most[i]
-    if int(result.held[i]) == len(kept):
-        bin_of = (kept >> kept.dtype.type(shift)).astype(np.int64)
-        counts = np.bincount(bin_of, minlength=BINS)
-        least[bin_of[::-1]] = kept[::-1]  # of several for one bin the last one stands
-        most[bin_of] = kept.astype(np.uint64) + np.uint64(1)
-    return counts, least, most
-
-
-def _of_rank(runs: list[NDArray[Any]], rank: int, width: int) -> int:
-    """The value of descending rank `rank` in several sorted runs: the largest that so many reach, by bisection."""
-    low, high = 0, width
-    while high - low > 1:
-        middle = (low + high) // 2
-        reached = sum(len(run) - int(np.searchsorted(run, run.dtype.type(middle))) for run in runs)
-        low, high = (middle, high) if reached >= rank else (low, middle)
-    return low
+    in_bin = [patterns[patterns >> patterns.dtype.type(edge.shift) == j] for patterns in held]
+    ranked = np.sort(np.concatenate(in_bin))[::-1]
+    value = int(ranked[rank - 1])
+    edge.pattern = edge.lo + value
+    edge.quota = rank - int(np.count_nonzero(ranked > value))
+    edge.equal = [int(np.count_nonzero(patterns == value)) for patterns in in_bin]
 
 
 def _brackets(bench: Workbench, plan: TensorPlan, own: Scratch, edges: list[Edge]) -> list[tuple[int, int]]:

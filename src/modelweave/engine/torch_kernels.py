@@ -5,7 +5,7 @@ Element by element the same arithmetic in the same order as kernels.c.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,8 @@ _BUCKETS = 1024
 class TorchKernels:
     """See kernels.Kernels."""
 
+    use_files = False
+
     def __init__(self, device: str) -> None:
         self.device = device
 
@@ -53,7 +55,7 @@ class TorchKernels:
         return flags
 
     def sum(
-        self, chunk: Chunk, coefficients: Floats, out: Bytes, dtype: str, *, scale: float = 1.0, add_base: bool = True, row: int = 0
+        self, chunk: Chunk, coefficients: Floats, out: Any, dtype: str, *, scale: float = 1.0, add_base: bool = True, row: int = 0
     ) -> int:
         base, deltas, flags = self._load(chunk)
         factors = torch.as_tensor(np.asarray(coefficients, np.float64)).to(deltas.dtype).to(self.device)
@@ -80,12 +82,7 @@ class TorchKernels:
                     within = (place >= 0) & (place < width)
                     into.values[held : held + len(inside)] = deltas[:, within].T.cpu().numpy()
                 into.collected[q, held : held + len(inside)] = inside.cpu().numpy()
-                into.held[q] += len(inside)
-                continue
-            if held <= room:
-                earlier = torch.from_numpy(into.collected[q, :held].astype(np.int64)).to(self.device)
-                inside = torch.cat([earlier, inside])
-            into.held[q] += room + len(inside)
+            into.held[q] += len(inside)
             bins = inside >> shift
             into.counts[q] += torch.bincount(bins, minlength=BINS).cpu().numpy().astype(np.uint32)
             least = torch.full((BINS,), 2**63 - 1, dtype=torch.int64, device=self.device).scatter_reduce(0, bins, inside, "amin")
@@ -104,7 +101,7 @@ class TorchKernels:
             out += (energy if squares else norms).cpu().numpy()
         return flags
 
-    def vote(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Bytes, dtype: str) -> int:
+    def vote(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Any, dtype: str) -> int:
         base, deltas, flags = self._load(chunk)
         chosen = self._select_all(deltas, selections, shared, chunk.start)
         chosen = chosen * deltas.new_tensor(selections["factor"]).reshape(-1, 1)
@@ -135,34 +132,32 @@ class TorchKernels:
         out += float(votes.sign().double().sum())
         return flags
 
-    def rank_chance(
-        self, chunk: Chunk, member: int, row: int, keys: tuple[int, int], low: float, high: float, bits: Bytes, bits_from: int, out: Floats
-    ) -> int:
-        one = replace(chunk, data=[chunk.data[member]], dtypes=[chunk.dtypes[member]])
-        _, deltas, flags = self._load(one)
-        lines = deltas[0].reshape(-1, row)
+    def rank_chance(self, chunk: Chunk, selections: NDArray[Any], row: int, chances: Floats, out: Floats) -> int:
+        _, deltas, flags = self._load(chunk)
+        for i in np.flatnonzero(selections["kind"] == KEEP_BITS):
+            self._draw_by_rank(deltas[i].reshape(-1, row), chunk, selections[i], (chances[i, 0], chances[i, 1]), out[i])
+        return flags
+
+    def _draw_by_rank(self, lines: Tensor, chunk: Chunk, s: Any, chance: tuple[float, float], out: Floats) -> None:
+        row, (low, high) = lines.shape[1], chance
         rank_key = lines.to(torch.float32).to(torch.bfloat16).abs().view(torch.int16).to(torch.int64)
         rank_key = (rank_key - (rank_key.amax(1, keepdim=True) - (_BUCKETS - 1)).clamp(min=0)).clamp(min=0)
         order = rank_key.sort(1).values
         ends = torch.searchsorted(order, rank_key, right=False) + torch.searchsorted(order, rank_key, right=True) - 1
         slope = (high - low) / (row - 1) if row > 1 else 0.0
-        chance = (low if row > 1 else 0.5 * (low + high)) + slope * (0.5 * ends.double())
-        below = (chance * 2**24 + 0.5).long().reshape(-1)
-        keep = self._draws(chunk.start, chunk.count, *keys) < below
-        at = chunk.start - bits_from
-        if at % 8:
-            held = np.unpackbits(bits, bitorder="little")
-            held[at : at + chunk.count] = keep.cpu().numpy()
-            bits[:] = np.packbits(held, bitorder="little")
-        else:
-            packed = np.packbits(keep.cpu().numpy(), bitorder="little")
-            bits[at // 8 : at // 8 + len(packed)] = packed
-        values = deltas[0].double().abs()
+        chances = (low if row > 1 else 0.5 * (low + high)) + slope * (0.5 * ends.double())
+        below = (chances * 2**24 + 0.5).long().reshape(-1)
+        keep = self._draws(chunk.start, chunk.count, int(s["key0"]), int(s["key1"])) < below
+        at = chunk.start - int(s["bits_from"])
+        bits = _memory(int(s["bits"]), (at + chunk.count + 7) // 8)
+        held = np.unpackbits(bits, bitorder="little")
+        held[at : at + chunk.count] = keep.cpu().numpy()
+        bits[:] = np.packbits(held, bitorder="little")
+        values = lines.reshape(-1).double().abs()
         for start in range(0, chunk.count, BLOCK):
             part = values[start : start + BLOCK]
             out[0] += float(part.sum())
             out[1] += float((part * keep[start : start + BLOCK]).sum())
-        return flags
 
     def _values(self, data: Bytes, dtype: str, wide: bool) -> Tensor:
         stored = torch.from_numpy(data).view(getattr(torch, DTYPES[dtype].torch)).to(self.device)
@@ -178,7 +173,7 @@ class TorchKernels:
         base = self._values(chunk.base, chunk.base_dtype, chunk.wide)
         return base, deltas - base, flags | (0 if bool(base.isfinite().all()) else BASE_BIT)
 
-    def _finish(self, total: Tensor, base: Tensor | None, scale: float, out: Bytes, dtype: str) -> int:
+    def _finish(self, total: Tensor, base: Tensor | None, scale: float, out: Any, dtype: str) -> int:
         if scale != 1:
             total = total * total.new_tensor(scale)
         if base is not None:
@@ -202,11 +197,8 @@ class TorchKernels:
         elif kind == KEEP_CHANCE:
             keep = self._draws(start, len(values), int(s["key0"]), int(s["key1"])) < int(s["below"])
         elif kind == KEEP_BITS:
-            import ctypes
-
             at = start - int(s["bits_from"])
-            size = (at + len(values) + 7) // 8
-            held = np.frombuffer(ctypes.string_at(int(s["bits"]), size), np.uint8)
+            held = _memory(int(s["bits"]), (at + len(values) + 7) // 8)
             keep = torch.from_numpy(np.unpackbits(held, bitorder="little")[at : at + len(values)].astype(bool)).to(self.device)
         else:
             return values
@@ -218,7 +210,7 @@ class TorchKernels:
         quota = int(s[f"{edge}_quota"])
         if quota <= 0:
             return keep
-        places = (patterns == int(s[f"{edge}_value"])).nonzero().reshape(-1)[:quota]
+        places = (patterns == int(s[edge]) - 1).nonzero().reshape(-1)[:quota]
         keep[places] = value
         s[f"{edge}_quota"] = quota - len(places)
         return keep
@@ -227,6 +219,10 @@ class TorchKernels:
         place = torch.arange(start, start + count, dtype=torch.int64, device=self.device)
         high = torch.tensor(key1, device=self.device) ^ _mix(place >> 32, 0)
         return _mix((place & _U32) ^ key0, high) >> 8
+
+
+def _memory(address: int, size: int) -> Bytes:
+    return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
 
 
 def _mix(x: Tensor, key: Tensor | int) -> Tensor:

@@ -107,8 +107,8 @@ def _squares(bench: Workbench, plan: TensorPlan) -> Any:
     def task_of(start: int, stop: int) -> Task:
         def task(own: Scratch) -> Squares:
             out = np.zeros((len(plan.inputs), len(plan.inputs)))
-            for at, count in bench.chunks(start, stop):
-                bench.check(plan, bench.kernels.gram(bench.read(own, plan, at, count), out))
+            for chunk in bench.stream(own, plan, start, stop):
+                bench.check(plan, bench.kernels.gram(chunk, out))
             return out
 
         return task

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints.tensors import Bytes
 from ..recipes.plan import TensorPlan
 from ..weights.part import Chance, Mix, Ranks, spec_of
-from .kernels import KEEP_BITS, KEEP_CHANCE, KEEP_WINDOW, OUTPUT_BIT, SELECTION, Chunk, Mixing
+from .kernels import KEEP_BITS, KEEP_CHANCE, KEEP_WINDOW, OUTPUT_BIT, SELECTION, Chunk, Mixing, Room
 from .order_statistics import Edge, differences, find, pattern_space
 from .scheduler import Stages, Task
 from .workbench import Scratch, Workbench, last_axis, options_of, row_length, spans, total
@@ -37,7 +36,7 @@ class _Window:
             whole = kept == equal or self.with_equals
             record["lo"] = pattern if whole else pattern + 1
             if kept and not whole:
-                record["lo_value"], record["lo_quota"] = pattern, kept
+                record["lo_quota"] = kept
         if self.upper is not None:
             dropped, equal = self.upper.in_span(span)
             pattern = self.upper.pattern
@@ -45,7 +44,7 @@ class _Window:
             whole = dropped == equal and not same
             record["hi"] = pattern if whole else pattern + 1
             if dropped and not whole:
-                record["hi_value"], record["hi_quota"] = pattern, dropped
+                record["hi_quota"] = dropped
 
 
 @dataclass
@@ -196,21 +195,25 @@ def _marking(
     for i in by_row:
         chosen.bits.setdefault(i, []).append(np.zeros((stop - start + 7) // 8, np.uint8))
 
-    def task(own: Scratch) -> NDArray[np.float64]:
+    ranks = {i: answer for i, answer in by_row.items() if isinstance(answer, Ranks)}
+    chances = np.array([(c.low, c.high) if isinstance(c := by_row.get(i), Chance) else (1, 1) for i in range(len(plan.inputs))], np.float64)
+
+    def by_ranks(own: Scratch) -> NDArray[np.float64]:
         out = np.zeros((len(plan.inputs), 3))
         for at, count in bench.chunks(start, stop, row):
-            chunk = bench.read(own, plan, at, count)
-            for i, answer in by_row.items():
-                bits = chosen.bits[i][span]
-                if isinstance(answer, Ranks):
-                    values = np.abs(differences(bench, plan, chunk)[i].reshape(-1, row))
-                    _mark_ranks(values, answer, bits, at - start, out[i])
-                    continue
-                keys = int(chosen.records[i]["key0"]), int(chosen.records[i]["key1"])
-                bench.check(plan, bench.kernels.rank_chance(chunk, i, row, keys, answer.low, answer.high, bits, start, out[i]), only=(i,))
+            values = np.abs(differences(bench, plan, bench.read(own, plan, at, count)))
+            for i, answer in ranks.items():
+                _mark_ranks(values[i].reshape(-1, row), answer, chosen.bits[i][span], at - start, out[i])
         return out
 
-    return task
+    def by_chances(own: Scratch) -> NDArray[np.float64]:
+        out = np.zeros((len(plan.inputs), 3))
+        records, _ = chosen.for_span(span, start, pattern_space(plan))
+        for chunk in bench.stream(own, plan, start, stop, row):
+            bench.check(plan, bench.kernels.rank_chance(chunk, records, row, chances, out))
+        return out
+
+    return by_ranks if ranks else by_chances
 
 
 def _mark_ranks(magnitudes: NDArray[Any], ranks: Ranks, bits: NDArray[np.uint8], at: int, out: NDArray[np.float64]) -> None:
@@ -228,8 +231,8 @@ def _summing(bench: Workbench, plan: TensorPlan, chosen: _Selections, squares: b
     def task(own: Scratch) -> NDArray[np.float64]:
         out = np.zeros((len(plan.inputs), 3))
         records, shared = chosen.for_span(span, start, pattern_space(plan))
-        for at, count in bench.chunks(start, stop):
-            bench.check(plan, bench.kernels.selected_sums(bench.read(own, plan, at, count), records, shared, out, squares=squares))
+        for chunk in bench.stream(own, plan, start, stop):
+            bench.check(plan, bench.kernels.selected_sums(chunk, records, shared, out, squares=squares))
         return out
 
     return task
@@ -239,8 +242,8 @@ def _balancing(bench: Workbench, plan: TensorPlan, chosen: _Selections, span: in
     def task(own: Scratch) -> NDArray[np.float64]:
         out = np.zeros(1)
         records, _ = chosen.for_span(span, start, pattern_space(plan))
-        for at, count in bench.chunks(start, stop):
-            bench.check(plan, bench.kernels.balance(bench.read(own, plan, at, count), records, out))
+        for chunk in bench.stream(own, plan, start, stop):
+            bench.check(plan, bench.kernels.balance(chunk, records, out))
         return out
 
     return task
@@ -250,17 +253,17 @@ def _mixing(bench: Workbench, plan: TensorPlan, drawn: list[tuple[_Selections, M
     def task(own: Scratch) -> None:
         settled = [(*chosen.for_span(span, start, pattern_space(plan)), mixing) for chosen, mixing in drawn]
 
-        def compute(chunk: Chunk, out: Bytes, dtype: str) -> int:
-            if len(settled) == 1:
-                return bench.kernels.vote(chunk, *settled[0], out, dtype)
-            return _mean_of_votes(bench, own, chunk, settled, out, dtype)
-
-        bench.transform(own, plan, start, stop, compute)
+        if len(settled) == 1:
+            bench.transform(own, plan, start, stop, lambda chunk, out, dtype: bench.kernels.vote(chunk, *settled[0], out, dtype))
+            return
+        for at, count in bench.chunks(start, stop):
+            chunk = bench.read(own, plan, at, count)
+            bench.store(own, plan, chunk, lambda chunk, out, dtype: _mean_of_votes(bench, own, chunk, settled, out, dtype))
 
     return task
 
 
-def _mean_of_votes(bench: Workbench, own: Scratch, chunk: Chunk, settled: Sequence[Any], out: Bytes, dtype: str) -> int:
+def _mean_of_votes(bench: Workbench, own: Scratch, chunk: Chunk, settled: Sequence[Any], out: Room, dtype: str) -> int:
     kind, width = ("F64", 8) if chunk.wide else ("F32", 4)
     flags, results = 0, []
     for i, (records, shared, mixing) in enumerate(settled):

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 
 from ..checkpoints.dtypes import DTYPES
 from ..checkpoints.tensors import Bytes, Sink, TensorRef
-from ..errors import CompatibilityError, NonFiniteError
+from ..errors import CheckpointError, CompatibilityError, NonFiniteError
 from ..recipes.plan import TensorPlan
 from ..weights.part import spec_of
-from .kernels import BASE_BIT, BLOCK, OUTPUT_BIT, Chunk, Kernels
+from .kernels import BASE_BIT, BLOCK, OUTPUT_BIT, READ_BIT, WINDOW, Chunk, Kernels, Room
 
 SPAN = 1024 * BLOCK
 """Elements of the unit of work. Sums are rounded once a span, so this is fixed, whatever the memory and the threads."""
 CHUNK = 128 * BLOCK
 """Elements read at once; a divisor of SPAN."""
 KERNEL_OUTPUTS = ("F64", "F32", "F16", "BF16")
-Compute = Callable[[Chunk, Bytes, str], int]
-"""(chunk, bytes to fill, their type) -> the kernel's flags."""
+Compute = Callable[[Chunk, Room, str], int]
+"""(chunk, what to fill, its type) -> the kernel's flags."""
 
 
 class Scratch:
@@ -76,6 +76,21 @@ class Workbench:
         for at in range(start, stop, step):
             yield at, min(step, stop - at)
 
+    def stream(self, scratch: Scratch, plan: TensorPlan, start: int, stop: int, row: int = 1) -> Iterator[Chunk]:
+        """A span for a kernel that goes over it once: whole where everything is at hand in memory or files, else chunk by chunk."""
+        refs = [*plan.inputs, *([plan.base] if plan.base else [])]
+        if not self.kernels.use_files or any(ref.at_hand(start) is None for ref in refs):
+            yield from (self.read(scratch, plan, *chunk) for chunk in self.chunks(start, stop, row))
+            return
+        data: list[Any] = [ref.at_hand(start) for ref in refs]
+        dtypes = [ref.dtype for ref in refs]
+        window = scratch.take("window", len(refs) * WINDOW)
+        if plan.base:
+            yield Chunk(start, stop - start, data[:-1], dtypes[:-1], data[-1], dtypes[-1], window)
+        else:
+            yield Chunk(start, stop - start, data, dtypes, window=window)
+        self.moved((stop - start) * sum(DTYPES[dtype].itemsize for dtype in dtypes))
+
     def read(self, scratch: Scratch, plan: TensorPlan, start: int, count: int) -> Chunk:
         """The same run of elements of the base and of each input."""
         return self.read_pieces(scratch, plan, [(start, count)])
@@ -98,7 +113,9 @@ class Workbench:
         return out
 
     def check(self, plan: TensorPlan, flags: int, only: tuple[int, ...] | None = None) -> None:
-        """Refuse non-finite inputs by name, and results that the output type cannot hold."""
+        """Refuse inputs that cannot be read, non-finite inputs by name, and results that the output type cannot hold."""
+        if flags & READ_BIT:
+            self._refuse_unreadable(plan)
         if not flags or self.allow_nonfinite:
             return
         index = list(range(len(plan.inputs)) if only is None else only)
@@ -113,14 +130,26 @@ class Workbench:
             word = DTYPES[plan.dtype].torch
             raise CompatibilityError(f"{plan.name}: a merged value does not fit {word}; set out_dtype to bfloat16 or float32")
 
-    def transform(self, scratch: Scratch, plan: TensorPlan, start: int, stop: int, compute: Compute, row: int = 1) -> None:
-        """Read a span chunk by chunk, let a kernel make the output of each, and store it."""
-        for at, count in self.chunks(start, stop, row):
-            self.store(scratch, plan, self.read(scratch, plan, at, count), compute)
+    def _refuse_unreadable(self, plan: TensorPlan) -> None:
+        """Read the inputs once more, for the error that says which of them ends early or cannot be read, and why."""
+        own = Scratch()
+        for at, count in self.chunks(0, plan.count):
+            self.read(own, plan, at, count)
+        raise CheckpointError(f"{plan.name}: an input could not be read at first, and then could; run again on a disk that is sound")
+
+    def transform(self, scratch: Scratch, plan: TensorPlan, start: int, stop: int, compute: Compute) -> None:
+        """Let a kernel that goes over its inputs once make the output of a span, and store it."""
+        for chunk in self.stream(scratch, plan, start, stop):
+            self.store(scratch, plan, chunk, compute)
 
     def store(self, scratch: Scratch, plan: TensorPlan, chunk: Chunk, compute: Compute) -> None:
-        """Let a kernel fill the output's bytes for one chunk, check them and hand them over."""
+        """Let a kernel fill the output for one chunk, in its place or in a buffer that is handed over, and check it."""
         dtype = plan.dtype if plan.dtype in KERNEL_OUTPUTS else "F32"
+        with self.sink.room(plan.name, chunk.start, chunk.count) as room:
+            if room is not None and self.kernels.use_files and dtype == plan.dtype:
+                self.check(plan, compute(chunk, room, dtype))
+                self.moved(chunk.count * DTYPES[dtype].itemsize)
+                return
         out = scratch.take("output", chunk.count * DTYPES[dtype].itemsize)
         self.check(plan, compute(chunk, out, dtype))
         stored = out if dtype == plan.dtype else _narrow(out, plan.dtype)
