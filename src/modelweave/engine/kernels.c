@@ -210,25 +210,52 @@ EXPORT void mw_prepare(void) {
     }
 }
 
-static long pick_plain_f(const float *x, long n, uint32_t lo, uint32_t width, uint32_t *picked, uint64_t *below);
+static long pick_plain_f(const float *x, long n, uint32_t lo, uint32_t width, uint32_t *picked, uint16_t *where, uint64_t *below);
+static void keep_bits_plain_f(float *x, long n, const uint8_t *bits, uint64_t from);
 
 #ifdef WITH_AVX512
-/* What pick_plain does, sixteen at a time. */
-__attribute__((target("avx512f"))) static long pick_avx512(const float *x, long n, uint32_t lo, uint32_t width, uint32_t *picked, uint64_t *below) {
+/* What pick_plain does, sixteen at a time; with_places is a constant, so that the loop is compiled without the places too. */
+__attribute__((target("avx512f"), always_inline)) static inline long pick_sixteen(const float *x, long n, uint32_t lo, uint32_t width,
+                                                                                   uint32_t *picked, uint16_t *where, uint64_t *below,
+                                                                                   const int with_places) {
     const __m512i sign = _mm512_set1_epi32(0x7fffffff), base = _mm512_set1_epi32((int)lo), span = _mm512_set1_epi32((int)width);
     long m = 0, k = 0;
+    uint64_t smaller = 0;
     for (; k + 16 <= n; k += 16) {
         __m512i magnitude = _mm512_and_si512(_mm512_loadu_si512(x + k), sign), u = _mm512_sub_epi32(magnitude, base);
         __mmask16 inside = _mm512_cmplt_epu32_mask(u, span);
         _mm512_storeu_si512(picked + m, _mm512_maskz_compress_epi32(inside, u));
+        if (with_places)
+            for (uint32_t left = inside, j = (uint32_t)m; left; left &= left - 1) where[j++] = (uint16_t)(k + __builtin_ctz(left));
         m += __builtin_popcount(inside);
-        *below += (uint64_t)__builtin_popcount(_mm512_cmplt_epu32_mask(magnitude, base));
+        smaller += (uint64_t)__builtin_popcount(_mm512_cmplt_epu32_mask(magnitude, base));
     }
-    return m + pick_plain_f(x + k, n - k, lo, width, picked + m, below);
+    *below += smaller;
+    long rest = pick_plain_f(x + k, n - k, lo, width, picked + m, with_places ? where + m : NULL, below);
+    for (long j = m; with_places && j < m + rest; j++) where[j] = (uint16_t)(where[j] + k);
+    return m + rest;
 }
+
+__attribute__((target("avx512f"))) static long pick_avx512(const float *x, long n, uint32_t lo, uint32_t width, uint32_t *picked, uint16_t *where,
+                                                            uint64_t *below) {
+    return where ? pick_sixteen(x, n, lo, width, picked, where, below, 1) : pick_sixteen(x, n, lo, width, picked, NULL, below, 0);
+}
+
+/* What keep_bits_plain does, sixteen at a time. */
+__attribute__((target("avx512f"))) static void keep_bits_avx512(float *x, long n, const uint8_t *bits, uint64_t from) {
+    long k = 0;
+    for (; (from & 7) == 0 && k + 16 <= n; k += 16) {
+        uint16_t keep;
+        memcpy(&keep, bits + ((from + (uint64_t)k) >> 3), 2);
+        _mm512_storeu_ps(x + k, _mm512_maskz_loadu_ps(keep, x + k));
+    }
+    keep_bits_plain_f(x + k, n - k, bits, from + (uint64_t)k);
+}
+#define KEEP_BITS_FLOAT (__builtin_cpu_supports("avx512f") ? keep_bits_avx512 : keep_bits_plain_f)
 #define PICK_FLOAT (__builtin_cpu_supports("avx512f") ? pick_avx512 : pick_plain_f)
 #else
 #define PICK_FLOAT pick_plain_f
+#define KEEP_BITS_FLOAT keep_bits_plain_f
 #endif
 
 #define JOIN_(a, b) a##b
@@ -242,6 +269,7 @@ __attribute__((target("avx512f"))) static long pick_avx512(const float *x, long 
 #define INF_BITS 0x7f800000u
 #define SUFFIX _f
 #define PICK PICK_FLOAT
+#define KEEP_THE_BITS KEEP_BITS_FLOAT
 #include "kernels_real.h"
 #undef REAL
 #undef ABS
@@ -250,6 +278,7 @@ __attribute__((target("avx512f"))) static long pick_avx512(const float *x, long 
 #undef INF_BITS
 #undef SUFFIX
 #undef PICK
+#undef KEEP_THE_BITS
 
 #define REAL double
 #define ABS fabs
@@ -258,4 +287,5 @@ __attribute__((target("avx512f"))) static long pick_avx512(const float *x, long 
 #define INF_BITS 0x7ff0000000000000ull
 #define SUFFIX _d
 #define PICK pick_plain_d
+#define KEEP_THE_BITS keep_bits_plain_d
 #include "kernels_real.h"

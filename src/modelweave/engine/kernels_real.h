@@ -201,9 +201,10 @@ CLONES static uint64_t NAME(count_below)(const REAL *restrict x, long n, UINT lo
     return below;
 }
 
-/* Append the magnitudes in [lo, lo + width), less lo, to `picked`, which has room for 16 more than n. Returns how many; adds how many
- * are smaller to *below. */
-static long NAME(pick_plain)(const REAL *restrict x, long n, UINT lo, UINT width, UINT *restrict picked, uint64_t *below) {
+/* Append the magnitudes in [lo, lo + width), less lo, to `picked`, which has room for 16 more than n, and their places in x to
+ * `where` unless that is NULL. Returns how many; adds how many are smaller to *below. n is at most BLOCK. */
+static long NAME(pick_plain)(const REAL *restrict x, long n, UINT lo, UINT width, UINT *restrict picked, uint16_t *restrict where,
+                             uint64_t *below) {
     long m = 0, k = 0;
     *below += NAME(count_below)(x, n, lo);
     for (; k + 16 <= n; k += 16) { /* few groups hold any */
@@ -212,12 +213,14 @@ static long NAME(pick_plain)(const REAL *restrict x, long n, UINT lo, UINT width
         for (int l = 0; any && l < 16; l++) {
             UINT u = NAME(magnitude)(x[k + l]) - lo;
             picked[m] = u;
+            if (where && u < width) where[m] = (uint16_t)(k + l);
             m += u < width;
         }
     }
     for (; k < n; k++) {
         UINT u = NAME(magnitude)(x[k]) - lo;
         picked[m] = u;
+        if (where && u < width) where[m] = (uint16_t)k;
         m += u < width;
     }
     return m;
@@ -234,21 +237,14 @@ static void NAME(bin)(const UINT *restrict patterns, long n, int64_t shift, uint
     }
 }
 
-/* Squares of the n values at places whose variance lies above the bracket are summed; the values at places within it are appended,
- * n at each, in the order of places. */
-CLONES static void NAME(take_energy)(const REAL *restrict x, int n, long len, const REAL *restrict var, UINT lo, UINT width,
-                                     REAL *restrict keep, REAL *restrict values, double *energy) {
-    UINT above = lo + width;
+/* Squares of the n values at places whose variance lies above the bracket are summed; the values at the m places within it are
+ * appended, n at each. */
+CLONES static void NAME(take_energy)(const REAL *restrict x, int n, long len, const REAL *restrict var, UINT above, const uint16_t *restrict where,
+                                     long m, REAL *restrict keep, REAL *restrict values, double *energy) {
     for (long k = 0; k < len; k++) keep[k] = NAME(magnitude)(var[k]) < above ? 0 : 1;
     for (int i = 0; i < n; i++) energy[i] += NAME(energy)(x + (long)i * BLOCK, keep, len);
-    for (long at = 0; at < len; at += 16) { /* few groups hold any */
-        long end = at + 16 < len ? at + 16 : len;
-        UINT any = 0;
-        for (long k = at; k < end; k++) any |= NAME(magnitude)(var[k]) - lo < width;
-        for (long k = at; any && k < end; k++)
-            if (NAME(magnitude)(var[k]) - lo < width)
-                for (int i = 0; i < n; i++) *values++ = x[(long)i * BLOCK + k];
-    }
+    for (long j = 0; j < m; j++)
+        for (int i = 0; i < n; i++) *values++ = x[(long)i * BLOCK + where[j]];
 }
 
 /* For each query: how many magnitudes lie below lo and above; how many lie in each of `bins` bins of 2^shift patterns from lo on, with the
@@ -259,6 +255,7 @@ EXPORT CLONES uint64_t NAME(mw_histogram)(Inputs *in, Query *queries, int n_quer
                             uint64_t *least, uint64_t *most, UINT *collected, int64_t *held, long room, double *energy, REAL *taken) {
     REAL *b = malloc((in->n + 3) * BLOCK * sizeof(REAL)), *mean = b + BLOCK, *var = mean + BLOCK, *x = var + BLOCK;
     UINT *picked = malloc((BLOCK + 16) * sizeof(UINT));
+    uint16_t where[BLOCK];
     uint64_t bad = 0;
     int spread = 0;
     for (int q = 0; q < n_queries; q++) spread |= queries[q].input == in->n;
@@ -272,12 +269,13 @@ EXPORT CLONES uint64_t NAME(mw_histogram)(Inputs *in, Query *queries, int n_quer
             uint64_t *lo = least + (long)q * bins, *hi = most + (long)q * bins;
             const REAL *values = query->input == in->n ? var : x + (long)query->input * BLOCK;
             uint64_t below = 0;
-            long m = PICK(values, len, (UINT)query->lo, (UINT)query->width, picked, &below);
+            int take = energy && q == 0;
+            long m = PICK(values, len, (UINT)query->lo, (UINT)query->width, picked, take ? where : NULL, &below);
             outside[2 * q] += below;
             outside[2 * q + 1] += (uint64_t)(len - m) - below;
             NAME(bin)(picked, m, query->shift, c, lo, hi);
-            if (energy && q == 0 && held[q] + m <= room)
-                NAME(take_energy)(x, in->n, len, var, (UINT)query->lo, (UINT)query->width, mean, taken + held[q] * in->n, energy);
+            if (take && held[q] + m <= room)
+                NAME(take_energy)(x, (int)in->n, len, var, (UINT)(query->lo + query->width), where, m, mean, taken + held[q] * in->n, energy);
             if (held[q] + m <= room) memcpy(collected + q * room + held[q], picked, (size_t)m * sizeof(UINT));
             held[q] += m;
         }
@@ -299,12 +297,12 @@ CLONES static void NAME(keep_chance)(REAL *restrict x, long n, uint32_t place, u
     for (long k = 0; k < n; k++) x[k] = draw(place + (uint32_t)k, key0, key1) < below ? x[k] : 0;
 }
 
-CLONES static void NAME(keep_bits)(REAL *restrict x, long n, const uint8_t *restrict bits, uint64_t from) {
+CLONES static void NAME(keep_bits_plain)(REAL *restrict x, long n, const uint8_t *restrict bits, uint64_t from) {
     long k = 0;
     if ((from & 7) == 0)
         for (bits += from >> 3, from = 0; k + 8 <= n; k += 8)
-            for (int l = 0; l < 8; l++) x[k + l] *= (REAL)(bits[k >> 3] >> l & 1);
-    for (; k < n; k++) x[k] *= (REAL)(bits[(from + (uint64_t)k) >> 3] >> ((from + (uint64_t)k) & 7) & 1);
+            for (int l = 0; l < 8; l++) x[k + l] = bits[k >> 3] >> l & 1 ? x[k + l] : 0;
+    for (; k < n; k++) x[k] = bits[(from + (uint64_t)k) >> 3] >> ((from + (uint64_t)k) & 7) & 1 ? x[k] : 0;
 }
 
 CLONES static long NAME(count_equal)(const REAL *restrict x, long n, UINT value) {
@@ -348,7 +346,7 @@ static void NAME(select)(REAL *x, long n, uint64_t place, Selection *s) {
         }
         break;
     }
-    case KEEP_BITS: NAME(keep_bits)(x, n, s->bits, place - s->bits_from); break;
+    case KEEP_BITS: KEEP_THE_BITS(x, n, s->bits, place - s->bits_from); break;
     }
 }
 
@@ -541,12 +539,11 @@ CLONES static void NAME(rank_row)(const REAL *restrict x, long row, uint16_t *re
     NAME(rank_keys)(x, row, key, BUCKETS);
     for (long k = 0; k + 1 < row; k += 2) even[key[k]]++, odd[key[k + 1]]++; /* equal neighbours need not wait */
     if (row & 1) even[key[row - 1]]++;
-    int32_t seen = 0;
-    for (int j = 0; j < BUCKETS; j++) {
-        int32_t here = even[j] + odd[j];
-        below[j] = (uint32_t)(int32_t)((first + slope * ((double)seen + 0.5 * (double)(here - 1))) * 16777216.0 + 0.5);
-        seen += here;
-    }
+    int32_t seen[BUCKETS], sum = 0;
+    for (int j = 0; j < BUCKETS; j++) even[j] += odd[j];
+    for (int j = 0; j < BUCKETS; j++) seen[j] = sum, sum += even[j];
+    for (int j = 0; j < BUCKETS; j++)
+        below[j] = (uint32_t)(int32_t)((first + slope * ((double)seen[j] + 0.5 * (double)(even[j] - 1))) * 16777216.0 + 0.5);
     NAME(draw_row)(x, row, key, below, place, s->key0, s->key1, s->bits, place - s->bits_from, out);
 }
 
