@@ -69,8 +69,19 @@ def runners(mergekit: str | None) -> dict[str, Runner]:
     return {"modelweave": own, **({"mergekit": peer} if mergekit else {})}
 
 
+def back_free_memory(folder: Path) -> None:
+    """Write and remove a file of the output's size.
+
+    A virtual machine hands freed pages back to its host, and the next run to write pays for having them again: by this, every run
+    finds the pages that its output needs.
+    """
+    with tempfile.NamedTemporaryFile(dir=folder) as again:
+        shutil.copyfile(folder / "base" / "model.safetensors", again.name)
+
+
 def once(run: Runner, method: str, folder: Path) -> Cost:
     """One merge from warm inputs; the output is checked for being there, then removed."""
+    back_free_memory(folder)
     recipe = folder / f"{method}.yml"
     recipe.write_text(METHODS[method].recipe(method), encoding="utf-8")
     try:
@@ -83,16 +94,17 @@ def once(run: Runner, method: str, folder: Path) -> Cost:
 
 
 def repeated(run: Runner, method: str, folder: Path) -> Iterator[Cost]:
-    """One merge, and two more where it was over within SHORT seconds: a short run is easily disturbed."""
+    """One merge, and four more where it was over within SHORT seconds: a short run is easily disturbed."""
     cost = once(run, method, folder)
     yield cost
-    for _ in range(2 if cost.wall < SHORT else 0):
+    for _ in range(4 if cost.wall < SHORT else 0):
         yield once(run, method, folder)
 
 
 def floor(inputs: Sequence[str], folder: Path) -> Cost:
     """Read the inputs and copy one file of the output's size, with the system's own tools."""
     files = " ".join(f"{member}/model.safetensors" for member in inputs)
+    back_free_memory(folder)
     try:
         script = f"cat {files} > /dev/null && cp {inputs[0]}/model.safetensors floor.out"
         return run_process(["sh", "-c", script], cwd=folder)
@@ -101,7 +113,7 @@ def floor(inputs: Sequence[str], folder: Path) -> Cost:
 
 
 def measure(tools: dict[str, Runner], chosen: Sequence[str], size: str, runs: int, scratch: Path) -> dict[str, Any]:
-    """All costs of one size: in every round each floor, each start-up and each method once, tool after tool."""
+    """All costs of one size: in every round each method's floor, each start-up and each method, tool after tool."""
     folder = write_checkpoints(scratch, size)["base"].parent
     tiny = write_checkpoints(scratch, "tiny")["base"].parent
     floors: dict[str, list[Cost]] = {}
@@ -113,7 +125,7 @@ def measure(tools: dict[str, Runner], chosen: Sequence[str], size: str, runs: in
             starts[tool].append(once(run, "linear", tiny))
         for method in chosen:
             inputs = METHODS[method].inputs
-            floors.setdefault(str(len(inputs)), []).append(floor(inputs, folder))
+            floors.setdefault(str(len(inputs)), []).extend(floor(inputs, folder) for _ in range(3))
             for tool, run in tools.items():
                 for cost in repeated(run, method, folder):
                     costs[tool][method].append(cost)

@@ -13,9 +13,11 @@ from methods import METHODS
 
 TITLE = """# Benchmarks
 
-Whole processes, page cache warm, runs interleaved, those under 15 seconds three times a round; `make bench` writes this page.
+Whole processes, page cache warm, runs interleaved, those under 15 seconds five times a round; `make bench` writes this page.
 Inputs are Llama-shaped bfloat16 checkpoints of random numbers: a base and three fine-tunes. The floor is `cat` of a method's
-input files to /dev/null plus `cp` of one output. Seconds are the best of the runs (the median in brackets). Start-up is the
+input files to /dev/null plus `cp` of one output. Before each run of either tool and of the floor a file of the output's size is
+written and removed, so that no run pays for pages that a virtual machine had handed back to its host.
+Seconds are the best of the runs (the median in brackets). Start-up is the
 whole process on a model of 70 thousand parameters. "Floors" is (seconds - start-up) / floor. Peak memory is what `getrusage`
 reports and counts mapped pages of the inputs, which the system takes back when it needs them.
 """
