@@ -21,8 +21,8 @@ from ..checkpoints.tensors import Bytes, InFile
 
 BLOCK = 1024
 BINS = 512
-WINDOW = 64 * BLOCK
-"""Bytes of a file that are read or written at once."""
+WINDOW = 256 * BLOCK
+"""Bytes of a file that are read or written at once, at most: larger ones cost fewer calls, and these still stay in the cores' caches."""
 CODES = {"F64": 0, "F32": 1, "F16": 2, "BF16": 3, "F8_E4M3": 4, "F8_E5M2": 5}
 KEEP_ALL, KEEP_WINDOW, KEEP_CHANCE, KEEP_BITS = range(4)
 BASE_BIT, OUTPUT_BIT, READ_BIT = 1 << 63, 1 << 62, 1 << 61
@@ -45,6 +45,11 @@ class Chunk:
     base: Any = None
     base_dtype: str = "F32"
     window: Bytes | None = None
+
+    @property
+    def room(self) -> int:
+        """Bytes of a file that are read or written at once: for a whole block at least, of the widest numbers."""
+        return min(WINDOW, 8 * self.count) if self.window is None else len(self.window) // (len(self.data) + (self.base is not None))
 
     @property
     def wide(self) -> bool:
@@ -212,8 +217,7 @@ class CompiledKernels:
         data, dtypes = [*chunk.data], [*chunk.dtypes]
         if chunk.base is not None:
             data, dtypes = [*data, chunk.base], [*dtypes, chunk.base_dtype]
-        room = 0 if chunk.window is None else len(chunk.window) // len(data)
-        first = 0 if chunk.window is None else chunk.window.ctypes.data
+        room, first = chunk.room, 0 if chunk.window is None else chunk.window.ctypes.data
         sources = (_Source * len(data))()
         for i, (source, held, dtype) in enumerate(zip(sources, data, dtypes, strict=True)):
             source.dtype = CODES[dtype]
@@ -228,7 +232,7 @@ class CompiledKernels:
         """Call a function whose last argument is where its results go."""
         output = _Output(dtype=CODES[dtype], file=-1)
         if isinstance(out, InFile):
-            window = np.empty(WINDOW, np.uint8)
+            window = np.empty(chunk.room, np.uint8)
             output.data, output.room, output.file, output.offset = window.ctypes.data, len(window), out.descriptor, out.offset
         else:
             output.data = out.ctypes.data

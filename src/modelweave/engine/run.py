@@ -137,7 +137,7 @@ def _finished(bench: Workbench, plan: TensorPlan, step: Step | None) -> Stages:
 
 def _chunk(tensors: Sequence[TensorPlan], threads: int, memory: int) -> int:
     """Elements of a read, so that all threads' buffers take at most half of the memory."""
-    widest = max((sum(max(r.nbytes // max(r.count, 1), 1) for r in p.sources) + 8 for p in tensors), default=8)
+    widest = max((8 * (len(plan.sources) + 1) for plan in tensors), default=8)
     fitting = memory // 2 // threads // widest // BLOCK * BLOCK
     if fitting < BLOCK:
         need = 2 * threads * widest * BLOCK

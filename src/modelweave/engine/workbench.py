@@ -84,7 +84,7 @@ class Workbench:
             return
         data: list[Any] = [ref.at_hand(start) for ref in refs]
         dtypes = [ref.dtype for ref in refs]
-        window = scratch.take("window", len(refs) * WINDOW)
+        window = scratch.take("window", len(refs) * min(WINDOW, 8 * self.chunk))
         if plan.base:
             yield Chunk(start, stop - start, data[:-1], dtypes[:-1], data[-1], dtypes[-1], window)
         else:
