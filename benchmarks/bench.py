@@ -113,7 +113,7 @@ def floor(inputs: Sequence[str], folder: Path) -> Cost:
 
 
 def measure(tools: dict[str, Runner], chosen: Sequence[str], size: str, runs: int, scratch: Path) -> dict[str, Any]:
-    """All costs of one size: in every round each method's floor, each start-up and each method, tool after tool."""
+    """All costs of one size: in every round each start-up and each method, tool after tool, and before each the method's floor."""
     folder = write_checkpoints(scratch, size)["base"].parent
     tiny = write_checkpoints(scratch, "tiny")["base"].parent
     floors: dict[str, list[Cost]] = {}
@@ -125,8 +125,8 @@ def measure(tools: dict[str, Runner], chosen: Sequence[str], size: str, runs: in
             starts[tool].append(once(run, "linear", tiny))
         for method in chosen:
             inputs = METHODS[method].inputs
-            floors.setdefault(str(len(inputs)), []).extend(floor(inputs, folder) for _ in range(3))
             for tool, run in tools.items():
+                floors.setdefault(str(len(inputs)), []).extend(floor(inputs, folder) for _ in range(2))
                 for cost in repeated(run, method, folder):
                     costs[tool][method].append(cost)
                     print(f"round {number}/{runs}  {method:16s} {tool:10s} {cost.wall:8.2f} s", flush=True)

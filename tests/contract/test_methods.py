@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
+from safetensors.torch import load_file, save_file
 
 import modelweave
 from modelweave.catalog import METHODS
@@ -161,7 +164,28 @@ def test_threads_and_memory_do_not_change_a_bit(row: Method) -> None:
 
 
 @by_name(ROWS)
-def test_compiled_and_torch_kernels_agree_to_the_bit(row: Method, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_give_the_bits_that_memory_gives(row: Method, tmp_path: Path) -> None:
+    base, members = inputs(row, (700, 701), torch.bfloat16)  # more than one window of a file, and no whole number of blocks
+    names = [f"m{i}" for i in range(len(members))]
+    for name, tensors in zip(["base", *names], [base, *members], strict=True):
+        save_file(tensors, tmp_path / f"{name}.safetensors")
+    recipe = {
+        "merge_method": row.name,
+        "models": [{"model": str(tmp_path / f"{name}.safetensors")} for name in names],
+        "parameters": options_of(row),
+        "dtype": "bfloat16",
+    }
+    if row.needs.base in ("required", "first"):
+        recipe["base_model"] = str(tmp_path / "base.safetensors")
+    (tmp_path / "recipe.yml").write_text(yaml.safe_dump(recipe))
+    from_memory = run(row, base, members)
+    for place, memory in (("wide", 1 << 30), ("narrow", 1 << 20)):
+        modelweave.merge_recipe(tmp_path / "recipe.yml", tmp_path / place, memory=memory)
+        assert torch.equal(from_memory, load_file(tmp_path / place / "model.safetensors")["w"])
+
+
+@by_name(ROWS)
+def test_compiled_and_torch_kernels_agree(row: Method, monkeypatch: pytest.MonkeyPatch) -> None:
     base, members = inputs(row, (30, 170))
     compiled = run(row, base, members)
     monkeypatch.setenv("MODELWEAVE_TORCH_KERNELS", "1")

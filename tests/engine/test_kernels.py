@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import modelweave
+from modelweave.checkpoints.open import open_checkpoint
+from modelweave.checkpoints.tensors import InFile
 from modelweave.engine import kernels
 from modelweave.engine.kernels import CompiledKernels, Kernels, library_path
 from modelweave.engine.torch_kernels import TorchKernels
@@ -126,3 +132,25 @@ def test_rank_chances_agree_between_kernels() -> None:
         found.append((bits, out))
     assert np.array_equal(found[0][0], found[1][0])
     assert found[0][1] == pytest.approx(found[1][1], rel=1e-7)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a file that is always full")
+def test_what_the_system_says_of_a_write_is_raised() -> None:
+    path = library_path()
+    assert path is not None
+    data = np.zeros(4 * 300_000, np.uint8)
+    with open("/dev/full", "wb") as full, pytest.raises(OSError, match="No space left"):
+        CompiledKernels(path).sum(kernels.Chunk(0, 300_000, [data], ["F32"]), np.ones(1), InFile(full.fileno(), 0), "F32")
+
+
+@pytest.mark.parametrize("method", ["linear", "ties", "dare_ties", "sce", "della", "model_stock", "slerp"])
+def test_a_file_that_ends_early_is_named(method: str, tmp_path: Path) -> None:
+    paths = []
+    for name in ("base", "a", "b"):
+        paths.append(tmp_path / f"{name}.safetensors")
+        save_file({"w": torch.randn(400, 500, generator=torch.Generator().manual_seed(len(paths)))}, paths[-1])
+    opened = [open_checkpoint(path) for path in paths]
+    os.truncate(paths[2], 500_000)
+    chosen, options = (opened[2:], {"t": 0.5}) if method == "slerp" else (opened[1:], {})
+    with pytest.raises(modelweave.ModelweaveError, match=r"b\.safetensors.*truncated"):
+        modelweave.merge(chosen, method=method, base=None if method == "linear" else opened[0], **options)
