@@ -29,8 +29,8 @@ from methods import METHODS
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent / "src"
 PEER_ENVIRONMENT = HERE / ".mergekit-env"
-# neither tool may wait for a network that has nothing to say about local folders
-QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+# neither tool may wait for a network that has nothing to say about local folders, or compile itself anew in every run
+QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": ""}
 
 SHORT = 15.0
 
@@ -122,7 +122,7 @@ def measure(tools: dict[str, Runner], chosen: Sequence[str], size: str, runs: in
     for number in range(1, runs + 1):
         floor(("base", "a", "b", "c"), folder)  # warms the page cache; not counted
         for tool, run in tools.items():
-            starts[tool].append(once(run, "linear", tiny))
+            starts[tool].extend(repeated(run, "linear", tiny))
         for method in chosen:
             inputs = METHODS[method].inputs
             for tool, run in tools.items():
