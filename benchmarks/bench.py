@@ -31,6 +31,7 @@ SOURCE = HERE.parent / "src"
 PEER_ENVIRONMENT = HERE / ".mergekit-env"
 # neither tool may wait for a network that has nothing to say about local folders, or compile itself anew in every run
 QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": ""}
+OWN = {**QUIET, "PYTHONPATH": os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 SHORT = 15.0
 
@@ -57,11 +58,10 @@ def mergekit_command(given: str | None) -> str:
 
 def runners(mergekit: str | None) -> dict[str, Runner]:
     """Tool to the function that merges one recipe with it, in the folder of the checkpoints."""
-    own_path = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
 
     def own(recipe: str, folder: Path) -> Cost:
         command = [sys.executable, "-m", "modelweave", "merge", recipe, "out"]
-        return run_process(command, cwd=folder, env={**QUIET, "PYTHONPATH": own_path})
+        return run_process(command, cwd=folder, env=OWN)
 
     def peer(recipe: str, folder: Path) -> Cost:
         return run_process([str(mergekit), recipe, "out", "--no-write-model-card"], cwd=folder, env=QUIET)  # its card asks the hub

@@ -76,8 +76,8 @@ def test_ctrl_c_says_how_to_go_on(calls, capsys):
     [
         (["--memory", "lots"], "--memory: expected a size such as 5GB"),
         (["--shard-size", "0"], "--shard-size: expected at least one byte"),
-        (["--device", "tpu"], "--device: expected cpu, cuda or cuda:N, got 'tpu'"),
-        (["--device", "cuda:99"], "--device: cuda:99 is not there"),
+        (["--device", "tpu"], "device: expected cpu, cuda or cuda:N, got 'tpu'"),
+        (["--device", "cuda:99"], "device: cuda:99 is not there"),
     ],
 )
 def test_nonsense_is_refused_before_anything_runs(words, part, calls, capsys):

@@ -65,6 +65,15 @@ def test_shape_and_type_are_kept(row: Method, shape: tuple[int, ...]) -> None:
         assert merged.isfinite().all()
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@by_name(ROWS)
+def test_a_cuda_device_computes_the_same(row: Method) -> None:
+    base, members = inputs(row)
+    found = run(row, {"w": base["w"].cuda()}, [{"w": m["w"].cuda()} for m in members], device="cuda")
+    assert found.is_cuda
+    assert torch.allclose(found.cpu(), run(row, base, members), rtol=0, atol=1e-5)
+
+
 @by_name(ROWS)
 def test_inputs_are_not_changed(row: Method) -> None:
     base, members = inputs(row)

@@ -26,7 +26,7 @@ def test_the_library_is_built_here() -> None:
 def both(request: pytest.FixtureRequest) -> Kernels:
     path = library_path()
     assert path is not None
-    return CompiledKernels(path) if request.param == "compiled" else TorchKernels("cpu")
+    return CompiledKernels(path) if request.param == "compiled" else TorchKernels()
 
 
 def converted(k: Kernels, data: torch.Tensor, source: str, target: str) -> np.ndarray:
@@ -98,7 +98,7 @@ def test_small_types_are_merged_and_stored_as_torch_would() -> None:
 
 
 def test_draws_are_uniform_and_uncorrelated() -> None:
-    torch_kernels = TorchKernels("cpu")
+    torch_kernels = TorchKernels()
     draws = torch_kernels._draws(0, 1 << 18, 123, 456).double() / 2**24
     counts = torch.histc(draws, 64, 0, 1)
     assert ((counts - 4096) ** 2 / 4096).sum() < 120  # chi square with 63 degrees of freedom, p about 1e-5
@@ -108,7 +108,7 @@ def test_draws_are_uniform_and_uncorrelated() -> None:
 
 
 def test_draws_go_on_past_four_thousand_million() -> None:
-    k = TorchKernels("cpu")
+    k = TorchKernels()
     start = 2**32 - 5
     across = k._draws(start, 10, 1, 2)
     assert torch.equal(across[5:], k._draws(2**32, 5, 1, 2))
@@ -123,7 +123,7 @@ def test_rank_chances_agree_between_kernels() -> None:
     data[4] = data[4].sign()
     chunk = kernels.Chunk(333 * 7, data.numel(), [data.reshape(-1).view(torch.uint8).numpy()], ["F32"])
     found = []
-    for k in (CompiledKernels(path), TorchKernels("cpu")):
+    for k in (CompiledKernels(path), TorchKernels()):
         bits, out = np.zeros((data.numel() + 7) // 8, np.uint8), np.zeros((1, 3))
         chosen = np.zeros(1, kernels.SELECTION)
         chosen["kind"], chosen["key0"], chosen["key1"] = kernels.KEEP_BITS, 11, 22

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import ParameterError
 from .options import Memory, Recipe, Seed, Sets
 from .printing import progress_bar, say, warn
 
@@ -24,7 +22,7 @@ def merge(
     shard_size: Annotated[str, typer.Option("--shard-size", metavar="SIZE", help="Largest weights file.")] = "5GB",
     memory: Memory = "1GiB",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Workers; one a core by default.", show_default=False)] = None,
-    device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to compute.")] = "cpu",
+    device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where methods on whole matrices are computed.")] = "cpu",
     sets: Sets = None,
     seed: Seed = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
@@ -38,6 +36,7 @@ def merge(
     Example:
       modelweave merge recipe.yml merged --set parameters.density=0.3 --memory 2GiB
     """
+    from ..engine.device import check_device
     from ..recipes.sizes import parse_size
 
     limits = {"shard_size": parse_size(shard_size, "--shard-size"), "memory": parse_size(memory, "--memory")}
@@ -69,19 +68,6 @@ def merge(
         say(line)
     for warning in result.warnings:
         warn(warning)
-
-
-def check_device(device: str) -> None:
-    """Raise ParameterError for a device that is not there."""
-    if device == "cpu":
-        return
-    if not re.fullmatch(r"cuda(:\d+)?", device, re.ASCII):
-        raise ParameterError(f"--device: expected cpu, cuda or cuda:N, got {device!r}")
-    import torch
-
-    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if int(device.partition(":")[2] or 0) >= found:
-        raise ParameterError(f"--device: {device} is not there, torch finds {found} CUDA devices; use cpu")
 
 
 def summary_lines(result: MergeResult) -> list[str]:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..method import Method
 from ..recipes.plan import TensorPlan
-from ..weights.part import Context, Spec, spec_of
+from ..weights.part import Context, spec_of
 from .coefficients import store_direction
+from .device import room_on
+from .kernels import Chunk
 from .order_statistics import differences
 from .scheduler import Stages, Task
 from .workbench import Scratch, Workbench, options_of, spans
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def general_job(bench: Workbench, plan: TensorPlan) -> Stages:
@@ -33,26 +38,31 @@ def general_job(bench: Workbench, plan: TensorPlan) -> Stages:
 
 def _writing(bench: Workbench, plan: TensorPlan, seen: tuple[NDArray[np.float64], ...], row: int, start: int, stop: int) -> Task:
     assert plan.method is not None
-    method: Method = plan.method
-    scale = float(plan.shared.get("scale", 1.0))
+    method, scale = plan.method, float(plan.shared.get("scale", 1.0))
 
     def task(own: Scratch) -> None:
         for at, count in bench.chunks(start, stop, row):
             chunk = bench.read(own, plan, at, count)
-            deltas, context = tensors_of(bench, plan, chunk, row, seen)
-            for step in method.per_delta:
-                deltas = step(deltas, context, **_own(spec_of(step), plan.shared))
-            back = None
-            if method.space is not None:
-                deltas, back = method.space(deltas, context, **_own(spec_of(method.space), plan.shared))
-            direction = method.combine(deltas, context, **options_of(method.combine, plan.shared))
-            direction = direction if back is None else back(direction)
-            for step in method.after:
-                direction = step(direction, context, **_own(spec_of(step), plan.shared))
-            values = direction.detach().to("cpu").contiguous().numpy().reshape(-1)
-            store_direction(bench, plan, own, chunk, values, scale)
+            with room_on(bench.device, plan.name):
+                deltas, context = tensors_of(bench, plan, chunk, row, seen)
+                values = _direction(method, deltas, context, plan.shared).detach().to("cpu").contiguous().numpy()
+            store_direction(bench, plan, own, chunk, values.reshape(-1), scale)
 
     return task
+
+
+def _direction(method: Method, deltas: Tensor, context: Context, options: Mapping[str, Any]) -> Tensor:
+    """The method's parts one after another: per delta, into a space and back, after."""
+    for step in method.per_delta:
+        deltas = step(deltas, context, **options_of(step, options))
+    back = None
+    if method.space is not None:
+        deltas, back = method.space(deltas, context, **options_of(method.space, options))
+    direction: Tensor = method.combine(deltas, context, **options_of(method.combine, options))
+    direction = direction if back is None else back(direction)
+    for step in method.after:
+        direction = step(direction, context, **options_of(step, options))
+    return direction
 
 
 def _measuring(
@@ -64,26 +74,27 @@ def _measuring(
     def task(own: Scratch) -> NDArray[np.float64]:
         total: Any = 0
         for at, count in bench.chunks(start, stop, row):
-            deltas, context = tensors_of(bench, plan, bench.read(own, plan, at, count), row, seen)
-            total = total + measure(deltas, context, seen, **options)
+            chunk = bench.read(own, plan, at, count)
+            with room_on(bench.device, plan.name):
+                deltas, context = tensors_of(bench, plan, chunk, row, seen)
+                total = total + measure(deltas, context, seen, **options)
         return np.asarray(total, np.float64)
 
     return task
 
 
-def _own(spec: Spec, options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: options[name] for name in spec.options if name in options}
-
-
-def tensors_of(bench: Workbench, plan: TensorPlan, chunk: Any, row: int, seen: tuple[NDArray[np.float64], ...]) -> tuple[Any, Context]:
-    """The members' differences (members, ...) on the device, in float32 or wider, and the context with the base's values."""
+def tensors_of(
+    bench: Workbench, plan: TensorPlan, chunk: Chunk, row: int, seen: tuple[NDArray[np.float64], ...]
+) -> tuple[Tensor, Context]:
+    """The members' differences (members, ...) in float32 or wider, and the context with the base's values; whole matrices on the device."""
     import torch
 
+    device = bench.device if row == plan.count else "cpu"
     shape = plan.shape if row == plan.count and len(plan.shape) != 1 else (-1, row) if row > 1 else (-1,)
     values = differences(bench, plan, chunk)
-    deltas = torch.from_numpy(values).reshape(len(plan.inputs), *shape).to(bench.device)
+    deltas = torch.from_numpy(values).reshape(len(plan.inputs), *shape).to(device)
     base = None
     if chunk.base is not None:
         alone = replace(chunk, data=[chunk.base], dtypes=[chunk.base_dtype], base=None)
-        base = torch.from_numpy(differences(bench, plan, alone)[0].astype(values.dtype, copy=False)).reshape(shape).to(bench.device)
+        base = torch.from_numpy(differences(bench, plan, alone)[0].astype(values.dtype, copy=False)).reshape(shape).to(device)
     return deltas, replace(plan.context, base=base, seen=seen, seed=bench.seed)

@@ -17,6 +17,7 @@ from ..recipes.plan import TensorPlan
 from ..weights.part import spec_of
 from .coefficients import coefficient_job
 from .copies import copy_job
+from .device import check_device
 from .general import general_job
 from .joined import JoinedSink, join
 from .kernels import BINS, BLOCK, CompiledKernels, Kernels, library_path
@@ -59,13 +60,15 @@ def run(
     """Compute every tensor that the sink does not have yet and hand it over.
 
     threads: workers, the number of cores by default. memory: bytes for buffers and statistics; a method that needs whole matrices
-    takes them one at a time where two do not fit. device: `cpu`, or a torch device. progress(done, total) in bytes read and written.
+    takes them one at a time where two do not fit. device: of functions of tensors, `cpu` or `cuda`. progress(done, total) in bytes read
+    and written.
     add_base: off to get what is added to the base alone. spill: a folder for what methods over the whole model must set aside, memory by
     default; kept: takes what they leave for the manifest and the user. masks_into: where the members' masks go, for methods with such.
     Results do not depend on threads, memory or chunks. Raises the first error of any worker.
     """
+    check_device(device)
     threads = threads or os.cpu_count() or 1
-    joined = JoinedSink(sink, kernels(device))
+    joined = JoinedSink(sink, kernels())
     left = join(tensors, joined)
     bench = Workbench(
         joined.kernels, joined, seed, allow_nonfinite, _chunk([*left, *tensors], threads, memory), device, add_base, _meter(left, progress)
@@ -74,21 +77,21 @@ def run(
     def run_all(jobs: Iterable[Job]) -> None:
         run_jobs(jobs, threads, memory, Scratch)
 
-    with _one_torch_thread(tensors, device), directions(bench, tensors, _job, run_all, spill, kept or Kept()) as steps:
+    with _one_torch_thread(joined.kernels, tensors), directions(bench, tensors, _job, run_all, spill, kept or Kept()) as steps:
         run_all(_job(bench, plan, steps.get(plan.name)) for plan in left)
         if masks_into is not None:
             write_masks(bench, tensors, masks_into, run_all)
     return [_report(bench, plan) for plan in tensors]
 
 
-def kernels(device: str) -> Kernels:
-    """The compiled kernels on the CPU; torch's elsewhere, or where they were not built."""
+def kernels() -> Kernels:
+    """The compiled kernels, or torch's where they were not built."""
     path = library_path()
-    if device == "cpu" and path is not None and not os.environ.get("MODELWEAVE_TORCH_KERNELS"):
+    if path is not None and not os.environ.get("MODELWEAVE_TORCH_KERNELS"):
         return CompiledKernels(path)
     from .torch_kernels import TorchKernels
 
-    return TorchKernels(device)
+    return TorchKernels()
 
 
 def stages_of(bench: Workbench, plan: TensorPlan) -> Stages:
@@ -185,8 +188,10 @@ def _report(bench: Workbench, plan: TensorPlan) -> TensorReport:
 class _one_torch_thread:
     """The engine's own threads are enough; torch's setting is put back afterwards."""
 
-    def __init__(self, tensors: Sequence[TensorPlan], device: str) -> None:
-        self.needed = device != "cpu" or any(p.method and spec_of(p.method.combine).kind == "tensors" for p in tensors)
+    def __init__(self, kernels: Kernels, tensors: Sequence[TensorPlan]) -> None:
+        self.needed = not isinstance(kernels, CompiledKernels) or any(
+            p.method and spec_of(p.method.combine).kind == "tensors" for p in tensors
+        )
 
     def __enter__(self) -> None:
         if self.needed:

@@ -1,4 +1,4 @@
-"""The kernels in torch: for other devices, for machines without the compiled library, and as the reference of the tests.
+"""The kernels in torch: for machines without the compiled library, and as the reference of the tests.
 
 Element by element the same arithmetic in the same order as kernels.c.
 """
@@ -39,26 +39,23 @@ class TorchKernels:
 
     use_files = False
 
-    def __init__(self, device: str) -> None:
-        self.device = device
-
     def gram(self, chunk: Chunk, out: Floats, row: int = 0) -> int:
         _, deltas, flags = self._load(chunk)
         n = len(deltas)
         if row:
             lines = deltas.reshape(n, -1, row).double()
-            out[...] = torch.einsum("irk,jrk->rij", lines, lines).cpu().numpy()
+            out[...] = torch.einsum("irk,jrk->rij", lines, lines).numpy()
             return flags
         for at in range(0, chunk.count, BLOCK):
             block = deltas[:, at : at + BLOCK].double()
-            out += (block @ block.T).cpu().numpy()
+            out += (block @ block.T).numpy()
         return flags
 
     def sum(
         self, chunk: Chunk, coefficients: Floats, out: Any, dtype: str, *, scale: float = 1.0, add_base: bool = True, row: int = 0
     ) -> int:
         base, deltas, flags = self._load(chunk)
-        factors = torch.as_tensor(np.asarray(coefficients, np.float64)).to(deltas.dtype).to(self.device)
+        factors = torch.as_tensor(np.asarray(coefficients, np.float64)).to(deltas.dtype)
         factors = factors.reshape(-1, len(deltas)).repeat_interleave(row, 0).T if row else factors.reshape(-1, 1)
         total = factors[0] * deltas[0]
         for i in range(1, len(deltas)):
@@ -78,17 +75,17 @@ class TorchKernels:
             if held + len(inside) <= room:
                 if into.energy is not None and into.values is not None and q == 0:
                     squares = deltas.double() ** 2 * (place >= width)
-                    np.add(into.energy, squares.sum(1).cpu().numpy(), out=into.energy)
+                    np.add(into.energy, squares.sum(1).numpy(), out=into.energy)
                     within = (place >= 0) & (place < width)
-                    into.values[held : held + len(inside)] = deltas[:, within].T.cpu().numpy()
-                into.collected[q, held : held + len(inside)] = inside.cpu().numpy()
+                    into.values[held : held + len(inside)] = deltas[:, within].T.numpy()
+                into.collected[q, held : held + len(inside)] = inside.numpy()
             into.held[q] += len(inside)
             bins = inside >> shift
-            into.counts[q] += torch.bincount(bins, minlength=BINS).cpu().numpy().astype(np.uint32)
-            least = torch.full((BINS,), 2**63 - 1, dtype=torch.int64, device=self.device).scatter_reduce(0, bins, inside, "amin")
-            most = torch.zeros(BINS, dtype=torch.int64, device=self.device).scatter_reduce(0, bins, inside + 1, "amax")
-            np.minimum(into.least[q], least.cpu().numpy().astype(np.uint64), out=into.least[q])
-            np.maximum(into.most[q], most.cpu().numpy().astype(np.uint64), out=into.most[q])
+            into.counts[q] += torch.bincount(bins, minlength=BINS).numpy().astype(np.uint32)
+            least = torch.full((BINS,), 2**63 - 1, dtype=torch.int64).scatter_reduce(0, bins, inside, "amin")
+            most = torch.zeros(BINS, dtype=torch.int64).scatter_reduce(0, bins, inside + 1, "amax")
+            np.minimum(into.least[q], least.numpy().astype(np.uint64), out=into.least[q])
+            np.maximum(into.most[q], most.numpy().astype(np.uint64), out=into.most[q])
         return flags
 
     def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats, *, squares: bool) -> int:
@@ -98,7 +95,7 @@ class TorchKernels:
             block, kept = deltas[:, at : at + BLOCK].double(), chosen[:, at : at + BLOCK].double()
             norms = torch.stack([block.abs().sum(1), kept.abs().sum(1), block.new_zeros(len(block))], 1)
             energy = torch.nn.functional.pad((kept * kept).sum(1, keepdim=True), (2, 0))
-            out += (energy if squares else norms).cpu().numpy()
+            out += (energy if squares else norms).numpy()
         return flags
 
     def vote(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, mixing: Mixing, out: Any, dtype: str) -> int:
@@ -151,7 +148,7 @@ class TorchKernels:
         at = chunk.start - int(s["bits_from"])
         bits = _memory(int(s["bits"]), (at + chunk.count + 7) // 8)
         held = np.unpackbits(bits, bitorder="little")
-        held[at : at + chunk.count] = keep.cpu().numpy()
+        held[at : at + chunk.count] = keep.numpy()
         bits[:] = np.packbits(held, bitorder="little")
         values = lines.reshape(-1).double().abs()
         for start in range(0, chunk.count, BLOCK):
@@ -160,7 +157,7 @@ class TorchKernels:
             out[1] += float((part * keep[start : start + BLOCK]).sum())
 
     def _values(self, data: Bytes, dtype: str, wide: bool) -> Tensor:
-        stored = torch.from_numpy(data).view(getattr(torch, DTYPES[dtype].torch)).to(self.device)
+        stored = torch.from_numpy(data).view(getattr(torch, DTYPES[dtype].torch))
         return stored.to(torch.float64 if wide else torch.float32)
 
     def _load(self, chunk: Chunk) -> tuple[Tensor | None, Tensor, int]:
@@ -179,7 +176,7 @@ class TorchKernels:
         if base is not None:
             total = total + base
         stored = total.to(getattr(torch, DTYPES[dtype].torch))
-        out[:] = stored.cpu().contiguous().view(torch.uint8).numpy()
+        out[:] = stored.contiguous().view(torch.uint8).numpy()
         return 0 if bool(stored.isfinite().all()) else OUTPUT_BIT
 
     def _select_all(self, deltas: Tensor, selections: NDArray[Any], shared: NDArray[Any] | None, start: int) -> Tensor:
@@ -199,7 +196,7 @@ class TorchKernels:
         elif kind == KEEP_BITS:
             at = start - int(s["bits_from"])
             held = _memory(int(s["bits"]), (at + len(values) + 7) // 8)
-            keep = torch.from_numpy(np.unpackbits(held, bitorder="little")[at : at + len(values)].astype(bool)).to(self.device)
+            keep = torch.from_numpy(np.unpackbits(held, bitorder="little")[at : at + len(values)].astype(bool))
         else:
             return values
         return values * keep
@@ -216,8 +213,8 @@ class TorchKernels:
         return keep
 
     def _draws(self, start: int, count: int, key0: int, key1: int) -> Tensor:
-        place = torch.arange(start, start + count, dtype=torch.int64, device=self.device)
-        high = torch.tensor(key1, device=self.device) ^ _mix(place >> 32, 0)
+        place = torch.arange(start, start + count, dtype=torch.int64)
+        high = torch.tensor(key1) ^ _mix(place >> 32, 0)
         return _mix((place & _U32) ^ key0, high) >> 8
 
 

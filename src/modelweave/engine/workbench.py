@@ -20,7 +20,7 @@ from .kernels import BASE_BIT, BLOCK, OUTPUT_BIT, READ_BIT, WINDOW, Chunk, Kerne
 
 SPAN = 1024 * BLOCK
 """Elements of the unit of work. Sums are rounded once a span, so this is fixed, whatever the memory and the threads."""
-CHUNK = 128 * BLOCK
+CHUNK = 256 * BLOCK
 """Elements read at once; a divisor of SPAN."""
 KERNEL_OUTPUTS = ("F64", "F32", "F16", "BF16")
 Compute = Callable[[Chunk, Room, str], int]

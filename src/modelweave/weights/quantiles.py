@@ -76,10 +76,10 @@ def _follow(counts: Counts, ranks: ArrayLike, digits: tuple[int, ...]) -> NDArra
     left = np.where(left < 0, left + counts[0].sum(-1)[:, None].astype(np.int64), left)
     prefix = np.zeros_like(left)
     for level, bits in zip(counts, digits, strict=False):
-        level = level if level.ndim == 3 else level[:, None]
-        ends = np.broadcast_to(level.cumsum(-1), (*left.shape, 1 << bits))
-        digit = np.minimum((ends <= left[..., None]).sum(-1), (1 << bits) - 1)
-        before = np.where(digit > 0, np.take_along_axis(ends, np.maximum(digit - 1, 0)[..., None], -1)[..., 0], 0)
-        left = left - before.astype(np.int64)
-        prefix = prefix << bits | digit
+        ends = level.cumsum(-1)
+        for row, rank in np.ndindex(left.shape):
+            own = ends[row] if level.ndim == 2 else ends[row, rank]
+            digit = min(int(own.searchsorted(left[row, rank], "right")), (1 << bits) - 1)
+            left[row, rank] -= int(own[digit - 1]) if digit else 0
+            prefix[row, rank] = prefix[row, rank] << bits | digit
     return prefix
