@@ -123,50 +123,6 @@ def test_the_hubs_cache_offline(tmp_path: Path) -> None:
         open_checkpoint("org/name@other")
 
 
-class FakeInfo:
-    sha = COMMIT
-
-    def __init__(self, files: dict[str, int]) -> None:
-        self.siblings = [
-            type("S", (), {"rfilename": n, "size": s, "lfs": {"sha256": "cd" * 32} if n.endswith("rs") else None}) for n, s in files.items()
-        ]
-
-
-def test_a_repository_is_planned_from_ranges_and_fetched_when_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    upstream = tmp_path / "upstream"
-    write_arrays(upstream / "model.safetensors", {"w": np.arange(3_000_000, dtype=np.float32)})
-    (upstream / "config.json").write_text('{"model_type": "x"}')
-    sizes = {path.name: path.stat().st_size for path in upstream.iterdir()} | {"onnx/model.onnx": 5}
-    fetched: list[str] = []
-    ranged: list[int] = []
-
-    class Api:
-        def model_info(self, repo: str, **_: Any) -> FakeInfo:
-            return FakeInfo(sizes)
-
-    class Files:
-        def cat_file(self, path: str, start: int, end: int) -> bytes:
-            assert path == f"org/far@{COMMIT}/model.safetensors"
-            ranged.append(end - start)
-            return (upstream / "model.safetensors").read_bytes()[start:end]
-
-    def download(repo: str, name: str, revision: str) -> str:
-        fetched.append(name)
-        return str(upstream / name)
-
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.HfApi", Api)
-    monkeypatch.setattr("huggingface_hub.HfFileSystem", Files)
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
-    found = open_checkpoint("org/far")
-    assert found["w"].shape == (3_000_000,) and found.config == {"model_type": "x"}
-    assert fetched == ["config.json"] and len(ranged) == 2 and sum(ranged) < 5 << 20
-    record = found.provenance()
-    assert record["revision"] == COMMIT and record["files"][0]["sha256"] == "cd" * 32
-    assert found["w"].read(2_999_999).view(np.float32).tolist() == [2_999_999.0]
-    assert fetched == ["config.json", "model.safetensors"]
-
-
 def test_a_hub_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Api:
         def model_info(self, repo: str, **_: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
@@ -16,6 +17,7 @@ from .source import ByteSource, LocalSource
 from .tensors import Bytes
 
 _ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*)(@(?P<revision>[\w.][\w./-]*))?", re.ASCII)
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def hub_id(text: str) -> tuple[str, str | None] | None:
@@ -50,28 +52,45 @@ def hub_place(repo: str, revision: str | None, where: str, tried: Sequence[str] 
         if cached is not None and reason is None:
             return LocalPlace(cached, where)
         raise CheckpointError(_nowhere(where, repo, tried, reason or "which cannot be reached")) from error
-    return HubPlace(repo, str(info.sha), where, info.siblings or [])
+    return HubPlace(repo, revision or "main", str(info.sha), where, info.siblings or [])
 
 
 def cached_snapshot(repo: str, revision: str | None) -> Path | None:
     """The folder of a revision in the hub's cache on this disk, which may lack files."""
-    from huggingface_hub import constants
-
-    root = Path(constants.HF_HUB_CACHE) / ("models--" + repo.replace("/", "--"))
+    root = _cache_of(repo)
     revision = revision or "main"
     try:
         commit = (root / "refs" / revision).read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         commit = revision
     folder = root / "snapshots" / commit
-    return folder if re.fullmatch(r"[0-9a-f]{40}", commit) and folder.is_dir() else None
+    return folder if _COMMIT.fullmatch(commit) and folder.is_dir() else None
+
+
+def _remember(repo: str, revision: str, commit: str) -> None:
+    """Note in the cache which commit a revision is, as the hub's client does only where it is asked by that name.
+
+    Without the note the files would not be found again without a line.
+    """
+    if _COMMIT.fullmatch(revision):
+        return
+    note = _cache_of(repo) / "refs" / revision
+    with contextlib.suppress(OSError):  # a cache that others own serves without it
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(commit, encoding="ascii")
+
+
+def _cache_of(repo: str) -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE) / ("models--" + repo.replace("/", "--"))
 
 
 class HubPlace(Place):
-    """A repository at one commit."""
+    """A repository at one commit. revision: the name under which that was found."""
 
-    def __init__(self, repo: str, commit: str, where: str, siblings: Sequence[Any]) -> None:
-        self.repo, self.commit, self.where = repo, commit, where
+    def __init__(self, repo: str, revision: str, commit: str, where: str, siblings: Sequence[Any]) -> None:
+        self.repo, self.revision, self.commit, self.where = repo, revision, commit, where
         known = [s for s in siblings if isinstance(getattr(s, "size", None), int)]
         self._files = {s.rfilename: s for s in known if "/" not in s.rfilename or s.rfilename.rpartition("/")[0] in SUBFOLDERS}
         self._cache = BlockCache()
@@ -108,19 +127,40 @@ class HubPlace(Place):
         return str(found) if found else None
 
     def _ranged(self, name: str) -> RemoteSource:
-        from huggingface_hub import HfFileSystem
+        from huggingface_hub import hf_hub_url
 
-        path = f"{self.repo}@{self.commit}/{name}"
-        return RemoteSource(HfFileSystem(), path, int(self._files[name].size), self._cache, f"{self.where}: '{name}'")
+        address = hf_hub_url(self.repo, name, revision=self.commit)
+        return RemoteSource(_HubRanges(self.where), address, int(self._files[name].size), self._cache, f"{self.where}: '{name}'")
 
     def _download(self, name: str) -> str:
         from huggingface_hub import hf_hub_download
 
         try:
-            return os.fspath(hf_hub_download(self.repo, name, revision=self.commit))
+            path = os.fspath(hf_hub_download(self.repo, name, revision=self.commit))
         except Exception as error:
             reason = _reason(error) or f"which cannot be reached ({line_of(error)})"
             raise CheckpointError(f"{self.where}: '{name}' cannot be fetched from the hub, {reason}") from error
+        _remember(self.repo, self.revision, self.commit)
+        return path
+
+
+class _HubRanges:
+    """Parts of a hub's files, one request each; the hub's own file system asks for megabytes ahead."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def cat_file(self, path: str, start: int, end: int) -> bytes:
+        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]
+
+        response = get_session().get(path, headers={**build_hf_headers(), "Range": f"bytes={start}-{end - 1}"}, timeout=20)
+        try:
+            hf_raise_for_status(response)
+        except Exception as error:
+            if reason := _reason(error):
+                raise CheckpointError(f"{self.where}: cannot be read from the hub, {reason}") from error
+            raise
+        return bytes(response.content)
 
 
 class HubSource(ByteSource):

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from ..errors import CheckpointError
@@ -19,6 +19,8 @@ BLOCK = 4 << 20
 """Bytes of one request; smaller reads are served from it."""
 KEPT_BLOCKS = 16
 """Blocks that a place keeps in memory."""
+HEAD = 128 << 10
+"""Bytes of a file's first request when it is asked for less: most headers are whole in them, and a second request costs more."""
 ATTEMPTS = 4
 FIRST_WAIT = 0.25
 _FIXED = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ImportError)
@@ -57,19 +59,25 @@ class BlockCache:
             return block
 
 
+class Ranges(Protocol):
+    """What can send a part of a file, such as an fsspec file system."""
+
+    def cat_file(self, path: str, start: int, end: int) -> bytes:
+        """The bytes [start, end) of the file."""
+
+
 class RemoteSource(ByteSource):
     """One file behind an address. Reads of a block or more go straight to it; failures of the line are tried again."""
 
-    def __init__(self, fs: Any, path: str, size: int, cache: BlockCache | None = None, where: str | None = None) -> None:
+    def __init__(self, fs: Ranges, path: str, size: int, cache: BlockCache | None = None, where: str | None = None) -> None:
         self.fs, self.path, self.size = fs, path, size
         self.name = path.rpartition("/")[2]
         self.where = where or f"'{self.name}'"
         self._cache = cache or BlockCache()
+        self._head = b""
 
     def read_into(self, offset: int, out: Bytes) -> None:
-        stop = offset + out.nbytes
-        if stop > self.size:
-            raise CheckpointError(f"{self.where}: ends after {self.size} bytes, expected at least {stop}; it is truncated, upload it again")
+        stop = self._within(offset + out.nbytes)
         if out.nbytes >= BLOCK:
             out[:] = memoryview(self._fetch(offset, stop))
             return
@@ -82,10 +90,17 @@ class RemoteSource(ByteSource):
             done += len(part)
 
     def read(self, offset: int, length: int) -> bytes:
-        # a header is read once; a whole block for its eight bytes of length would be waste
-        if length <= 64 and offset == 0 and self.size > BLOCK:
-            return self._fetch(0, length)
-        return super().read(offset, length)
+        stop = self._within(offset + length)
+        if stop > HEAD:
+            return self._fetch(offset, stop)
+        if stop > len(self._head):
+            self._head = self._fetch(0, min(HEAD, self.size))
+        return self._head[offset:stop]
+
+    def _within(self, stop: int) -> int:
+        if stop > self.size:
+            raise CheckpointError(f"{self.where}: ends after {self.size} bytes, expected at least {stop}; it is truncated, upload it again")
+        return stop
 
     def _fetch(self, start: int, stop: int) -> bytes:
         def once() -> Any:
@@ -164,7 +179,7 @@ def remote_place(address: str, where: str) -> tuple[RemotePlace, str | None]:
     try:
         fs, path = url_to_fs(address)
     except ImportError as error:
-        raise CheckpointError(f"{where}: this kind of address needs a package that is not installed ({error})") from error
+        raise CheckpointError(f"{where}: this kind of address needs a package that is not installed ({error}); install it") from error
     except Exception as error:
         raise CheckpointError(f"{where}: is no address that fsspec understands ({line_of(error)}); check it") from error
     root, _, name = path.rstrip("/").rpartition("/")

@@ -83,9 +83,7 @@ def _measuring(
     return task
 
 
-def tensors_of(
-    bench: Workbench, plan: TensorPlan, chunk: Chunk, row: int, seen: tuple[NDArray[np.float64], ...]
-) -> tuple[Tensor, Context]:
+def tensors_of(bench: Workbench, plan: TensorPlan, chunk: Chunk, row: int, seen: tuple[NDArray[np.float64], ...]) -> tuple[Tensor, Context]:
     """The members' differences (members, ...) in float32 or wider, and the context with the base's values; whole matrices on the device."""
     import torch
 
