@@ -54,16 +54,18 @@ def test_summary(calls, capsys):
     ]
     assert captured.err == "warning: licences differ\n"
     defaults = {"resume": False, "shard_size": 5 * 10**9, "memory": 1 << 30, "threads": None, "device": "cpu", "sets": ()}
-    defaults |= {"seed": None, "allow_nonfinite": False, "progress": None}
+    defaults |= {"seed": None, "allow_nonfinite": False, "hash_inputs": False, "sync": False, "progress": None}
     assert calls == [(Path("r.yml"), Path("out"), defaults)]
 
 
 def test_every_option_reaches_the_engine(calls):
     sizes = ["--shard-size", "500MB", "--memory", "2GiB", "--threads", "3"]
-    assert main(["merge", "r.yml", "out", "--resume", *sizes, "--set", "a=1", "--set", "b.c=2", "--seed", "7", "--allow-nonfinite"]) == 0
+    flags = ["--resume", "--allow-nonfinite", "--hash-inputs", "--sync"]
+    assert main(["merge", "r.yml", "out", *flags, *sizes, "--set", "a=1", "--set", "b.c=2", "--seed", "7"]) == 0
     options = calls[0][2]
     assert (options["resume"], options["shard_size"], options["memory"], options["threads"]) == (True, 500_000_000, 2 << 30, 3)
     assert (list(options["sets"]), options["seed"], options["allow_nonfinite"]) == (["a=1", "b.c=2"], 7, True)
+    assert options["hash_inputs"] and options["sync"]
 
 
 def test_ctrl_c_says_how_to_go_on(calls, capsys):

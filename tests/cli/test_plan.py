@@ -57,6 +57,17 @@ def test_a_document_over_a_result_that_does_not_exist_yet(folder, capsys):
     assert "mean over the base" in out
 
 
+def test_how_vocabularies_are_aligned(folder, capsys):
+    for name, words in (("x", ["[UNK]", "a", "b", "c"]), ("y", ["[UNK]", "b", "d", "a"])):
+        model = {"type": "WordLevel", "vocab": {word: i for i, word in enumerate(words)}, "unk_token": "[UNK]"}
+        (folder / name / "tokenizer.json").write_text(json.dumps({"version": "1.0", "added_tokens": [], "model": model}))
+    (folder / "r.yml").write_text(LINEAR + "tokenizer_source: union\n")
+    assert main(["plan", str(folder / "r.yml")]) == 0
+    out = capsys.readouterr().out
+    # of the five tokens each model lacks one, which the other lends
+    assert "x                 4       4      1  1 from y\n" in out and "y                 4       4      1  1 from x\n" in out
+
+
 def test_what_is_dropped_is_said(folder, capsys):
     write_model(folder / "z", {**small(1.0), "extra.weight": np.ones(3, np.float32)}, CONFIG)
     (folder / "r.yml").write_text(LINEAR.replace("model: y", "model: z") + "missing: intersection\n")

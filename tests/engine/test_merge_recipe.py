@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -94,8 +95,6 @@ def test_stacks_work_on_any_architecture(models: Path, tmp_path: Path, kind: str
 
 
 def test_the_record_says_what_happened(models: Path, tmp_path: Path) -> None:
-    import hashlib
-
     out = merged(models / "llama", tmp_path, TIES, seed=5)
     record = json.loads((out / "modelweave.json").read_text())
     assert record["seed"] == 5
@@ -107,6 +106,26 @@ def test_the_record_says_what_happened(models: Path, tmp_path: Path) -> None:
     assert all(t["action"] == "ties" for t in record["tensors"])
     card = (out / "README.md").read_text()
     assert card.startswith("---\nbase_model:") and "base_model_relation: merge" in card and "ties" in card
+
+
+def test_large_inputs_are_hashed_when_asked(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelweave.checkpoints.opened.HASHED_FREELY", 0)
+    hashes = []
+    for name, wanted in (("unasked", False), ("asked", True)):
+        (tmp_path / name).mkdir()
+        out = merged(models / "llama", tmp_path / name, TIES, hash_inputs=wanted)
+        hashes.append([i["files"][0].get("sha256") for i in json.loads((out / "modelweave.json").read_text())["inputs"]])
+    files = [models / "llama" / name / "model.safetensors" for name in ("base", "a", "b")]
+    assert hashes == [[None] * 3, [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]]
+
+
+def test_a_result_is_forced_to_the_disk_when_asked(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forced: list[int] = []
+    monkeypatch.setattr(os, "fsync", forced.append)
+    for name, wanted in (("unasked", False), ("asked", True)):
+        (tmp_path / name).mkdir()
+        merged(models / "llama", tmp_path / name, TIES, sync=wanted)
+        assert bool(forced) is wanted
 
 
 def test_shards_threads_and_memory_give_the_same_tensors(models: Path, tmp_path: Path) -> None:

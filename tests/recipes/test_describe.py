@@ -39,8 +39,8 @@ def test_rows_and_totals_by_hand():
     assert summary.bytes_read == summary.bytes_written == 2 * parameters
     # the largest: 128 values, one input and the output in float32
     assert summary.peak == 128 * 4 * 2 and peak_buffers(plan, 100) == 100
-    assert dropped_rows(plan)[0] == ("layers of 'b' that are in no slice", 9, "b: model.layers.0.input_layernorm.weight")
-    assert summary.dropped == sum(count for _, count, _ in dropped_rows(plan)) == 9 + 6 + 1 + 2
+    assert dropped_rows(plan.dropped)[0] == ("layers of 'b' that are in no slice", 9, "b: model.layers.0.input_layernorm.weight")
+    assert summary.dropped == sum(count for _, count, _ in dropped_rows(plan.dropped)) == 9 + 6 + 1 + 2
 
 
 def test_input_rows():

@@ -133,9 +133,8 @@ def test_maps_by_hand():
     assert row[[0, 1, 2, 3, 5]].tolist() == [0, 1, 2, 3, 4]
     assert union.row_map(1)[0].tolist() == [1, 1, 1, 0, 1, 2, 1, AVERAGE]
     summary = union.summary()
-    assert summary[0]["shared"] == 4 and summary[0]["missing"] == 3 and summary[0]["spare"] == 1
-    assert summary[0]["filled"] == "1 mean of all rows, 2 mean of the owners, 1 from two"
-    assert [row["model"] for row in summary] == ["base", "one", "two"]
+    assert summary[0] == ("base", 4, 4, 3, "1 mean of all rows, 2 mean of the owners, 1 from two")
+    assert [row.model for row in summary] == ["base", "one", "two"]
 
 
 def test_defaults_ask_only_the_models_that_have_the_tensor():

@@ -65,8 +65,8 @@ class AdaptedCheckpoint(Checkpoint):
 
     def provenance(self, *, hash_large: bool = False) -> dict[str, Any]:
         """That of the base and of the adapter."""
-        options: dict[str, Any] = {"hash_large": True} if hash_large else {}
-        return {"label": self.label, "base": self.base.provenance(**options), "adapter": self.adapter.provenance(**options)}
+        base, adapter = (part.provenance(hash_large=hash_large) for part in (self.base, self.adapter))
+        return {"label": self.label, "base": base, "adapter": adapter}
 
     def fingerprint(self) -> str:
         parts = [c.fingerprint() if hasattr(c, "fingerprint") else c.label for c in (self.base, self.adapter)]

@@ -108,8 +108,8 @@ class Checkpoint(Mapping[str, TensorRef]):
         """The content of one side file."""
         raise KeyError(name)
 
-    def provenance(self) -> dict[str, Any]:
-        """Where this came from, for the manifest."""
+    def provenance(self, *, hash_large: bool = False) -> dict[str, Any]:
+        """Where this came from, for the manifest. hash_large: whether large files are read for their hash."""
         return {"label": self.label}
 
 

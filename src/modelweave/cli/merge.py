@@ -27,6 +27,8 @@ def merge(
     seed: Seed = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
     allow_nonfinite: Annotated[bool, typer.Option("--allow-nonfinite", help="Accept inputs that hold NaN or infinity.")] = False,
+    hash_inputs: Annotated[bool, typer.Option("--hash-inputs", help="Record the SHA-256 of large files, too: one more reading.")] = False,
+    sync: Annotated[bool, typer.Option("--sync", help="Force the result to the disk: safe from a power cut, too.")] = False,
 ) -> None:
     """Merge the models of RECIPE into the folder OUT.
 
@@ -58,6 +60,8 @@ def merge(
                 sets=sets or (),
                 seed=seed,
                 allow_nonfinite=allow_nonfinite,
+                hash_inputs=hash_inputs,
+                sync=sync,
                 progress=progress,
                 **limits,
             )
@@ -72,6 +76,7 @@ def merge(
 
 def summary_lines(result: MergeResult) -> list[str]:
     """Where the result is, what it took, and what became of the tensors."""
+    from ..recipes.describe import dropped_rows
     from ..recipes.sizes import human_size
 
     lines = [f"{result.folder}: {human_size(result.written)} in {result.seconds:.1f} s"]
@@ -79,4 +84,4 @@ def summary_lines(result: MergeResult) -> list[str]:
     lines += [f"  {count} merged by {action}" for action, count in merged.most_common()]
     copied = Counter((report.notes or ("",))[0] for report in result.tensors if report.action == "copied")
     lines += [f"  {count} copied: {reason}".removesuffix(": ") for reason, count in copied.most_common()]
-    return lines + [f"  {count} dropped: {reason}" for reason, count in Counter(result.dropped.values()).most_common()]
+    return lines + [f"  {count} dropped: {reason}" for reason, count, _ in dropped_rows(result.dropped)]

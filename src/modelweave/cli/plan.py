@@ -78,6 +78,9 @@ def show_plan(plan: Plan, memory: int) -> None:
     columns = ("input", "role", ">tensors", ">parameters", ">bytes", "dtype", "architecture", ">vocabulary", "tokenizer", "licence")
     show_table(columns, inputs)
     say()
+    if plan.vocabulary:
+        show_table(("vocabulary of", ">rows", ">tokens", ">lacks", "rows from elsewhere"), plan.vocabulary)
+        say()
     outputs = [
         (
             row.name,
@@ -102,7 +105,7 @@ def show_plan(plan: Plan, memory: int) -> None:
     say(f"memory      {human_size(sums.peak)} of buffers at most")
     say(f"licence     {plan.licence or 'none that the inputs agree on'}")
     say(f"files       {', '.join(sorted(plan.side_files)) or 'none beside weights, card and manifest'}")
-    for reason, count, example in dropped_rows(plan):
+    for reason, count, example in dropped_rows(plan.dropped):
         say(f"dropped     {count}: {reason}, as in {example}")
     for warning in plan.warnings:
         warn(warning)

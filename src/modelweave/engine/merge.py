@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,15 @@ def merge_recipe(
     sets: Sequence[str] = (),
     seed: int | None = None,
     allow_nonfinite: bool = False,
+    hash_inputs: bool = False,
+    sync: bool = False,
     progress: Progress | None = None,
 ) -> MergeResult:
     """Merge what a recipe file describes into the folder `out`.
 
     A file of several documents is worked through in the order of their dependencies; results that later documents use stand in a
     folder beside `out` until the last one is whole, so that a resumed run finds them. Raises ModelweaveError before anything is
-    written for whatever headers can reveal.
+    written for whatever headers can reveal. hash_inputs, sync: as for `write_plan`.
     """
     path, out = Path(recipe), Path(out)
     documents = load_recipe(path, sets)
@@ -69,6 +72,8 @@ def merge_recipe(
         "threads": threads,
         "device": device,
         "allow_nonfinite": allow_nonfinite,
+        "hash_inputs": hash_inputs,
+        "sync": sync,
         "progress": progress,
     }
     stages = out.parent / f".{out.name}.stages"
@@ -98,16 +103,22 @@ def write_plan(
     device: str = "cpu",
     seed: int | None = None,
     allow_nonfinite: bool = False,
+    hash_inputs: bool = False,
+    sync: bool = False,
     progress: Progress | None = None,
 ) -> MergeResult:
-    """Run a plan into a folder that appears under its name only when it is whole."""
+    """Run a plan into a folder that appears under its name only when it is whole.
+
+    hash_inputs: read files of 256 MiB and more once again for their SHA-256, in the record. sync: force everything to the disk before the
+    folder appears, so that a power cut leaves no less than a kill does.
+    """
     out = Path(out)
     began = time.time()
     seed = plan.seed if seed is None else seed
     refuse_inside(out, [p for c in plan.checkpoints if (p := local_folder(c)) is not None])
     specs = [(t.name, t.shape, t.dtype) for t in plan.tensors]
     kept = Kept()
-    with FolderSink(out, specs, fingerprint=fingerprint(plan, seed), shard_size=shard_size, resume=resume) as sink:
+    with FolderSink(out, specs, fingerprint=fingerprint(plan, seed), shard_size=shard_size, resume=resume, sync=sync) as sink:
         reports = run(
             plan.tensors,
             sink,
@@ -121,7 +132,8 @@ def write_plan(
             kept=kept,
             masks_into=sink,
         )
-        for name, content in _side_files(plan, out.name, reports, seed, time.time() - began, kept).items():
+        inputs = _provenance(plan, hash_inputs, threads)
+        for name, content in _side_files(plan, out.name, reports, inputs, seed, time.time() - began, kept).items():
             sink.write_file(name, content)
         sink.commit()
         notice = getattr(sink, "notice", None)
@@ -143,7 +155,21 @@ def local_folder(checkpoint: Any) -> Path | None:
     return Path(folder) if folder else None
 
 
-def _side_files(plan: Plan, name: str, reports: Sequence[TensorReport], seed: int, seconds: float, kept: Kept) -> dict[str, bytes]:
+def _provenance(plan: Plan, hash_large: bool, threads: int | None) -> list[dict[str, Any]]:
+    """Where each input came from, with its hashes, which are found side by side."""
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        return list(pool.map(lambda checkpoint: checkpoint.provenance(hash_large=hash_large), plan.checkpoints))
+
+
+def _side_files(
+    plan: Plan,
+    name: str,
+    reports: Sequence[TensorReport],
+    inputs: Sequence[Mapping[str, Any]],
+    seed: int,
+    seconds: float,
+    kept: Kept,
+) -> dict[str, bytes]:
     """Everything beside the weights: config, tokenizer and its kin, card, manifest."""
     files = dict(plan.side_files)
     if plan.config is not None:
@@ -159,7 +185,7 @@ def _side_files(plan: Plan, name: str, reports: Sequence[TensorReport], seed: in
     ).encode()
     record = manifest(
         recipe=plan.recipe,
-        inputs=[c.provenance() for c in plan.checkpoints],
+        inputs=inputs,
         tensors=[asdict(r) for r in reports],
         seed=seed,
         seconds=seconds,

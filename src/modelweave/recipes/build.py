@@ -168,4 +168,5 @@ def _finished(
         warnings=tuple(dict.fromkeys(warnings)),
         licence=licence,
         seed=seed if seed is not None else document.seed or 0,
+        vocabulary=() if vocabulary is None else vocabulary.summary(),
     )

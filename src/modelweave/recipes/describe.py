@@ -127,10 +127,10 @@ def written_bytes(tensor: TensorPlan) -> int:
     return math.prod(tensor.shape) * DTYPES[tensor.dtype].itemsize
 
 
-def dropped_rows(plan: Plan) -> list[tuple[str, int, str]]:
+def dropped_rows(dropped: Mapping[str, str]) -> list[tuple[str, int, str]]:
     """(reason, how many tensors, one of them), the most frequent first; layer numbers do not split a group."""
     groups: dict[str, list[str]] = {}
-    for name, reason in plan.dropped.items():
+    for name, reason in dropped.items():
         groups.setdefault(_without_layer(reason), []).append(name)
     return sorted(((reason, len(names), names[0]) for reason, names in groups.items()), key=lambda row: -row[1])
 
@@ -145,6 +145,7 @@ def as_dict(plan: Plan, memory: int = 1 << 30) -> dict[str, Any]:
         "inputs": [fields(row) for row in input_rows(plan)],
         "outputs": [fields(row) for row in output_rows(plan)],
         "totals": fields(totals(plan, memory)),
+        "vocabulary": [row._asdict() for row in plan.vocabulary],
         "dropped": dict(plan.dropped),
         "warnings": list(plan.warnings),
         "licence": plan.licence,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..checkpoints.layers import comes_before_layers
 from ..checkpoints.tensors import Checkpoint, TensorRef
@@ -59,6 +59,20 @@ class TensorPlan:
         return ((self.base,) if self.base is not None else ()) + self.inputs
 
 
+class VocabularyRow(NamedTuple):
+    """One model's part in an output vocabulary.
+
+    rows: of its embedding. tokens: of the output that it has. lacks: those it has not. filled: from where the rows that it does not
+    give itself come, in words.
+    """
+
+    model: str
+    rows: int
+    tokens: int
+    lacks: int
+    filled: str
+
+
 @dataclass(frozen=True)
 class Plan:
     """A whole merge.
@@ -67,6 +81,7 @@ class Plan:
     donor: the checkpoint whose config and side files the result inherits. config: as it will be written, or None.
     side_files: name to content, what is written beside the weights (tokenizer, generation config, processor).
     dropped: input tensors that reach no output, each with the reason; nothing is dropped in silence.
+    vocabulary: how embedding rows are aligned, a row a model; empty where they are not.
     """
 
     tensors: tuple[TensorPlan, ...]
@@ -79,3 +94,4 @@ class Plan:
     warnings: tuple[str, ...] = ()
     licence: str | None = None
     seed: int = 0
+    vocabulary: tuple[VocabularyRow, ...] = ()

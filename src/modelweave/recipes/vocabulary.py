@@ -36,6 +36,7 @@ from ..checkpoints.row_gather import AVERAGE, MEAN, ZERO, RowGather
 from ..checkpoints.tensors import Checkpoint, TensorRef
 from ..errors import CompatibilityError
 from .output_tokenizer import TokenizerInputs, output_tokenizer, read_inputs
+from .plan import VocabularyRow
 from .row_table import Index, RowTable, own_rows
 from .tokenizer_comparison import opaque_but_equal, same_tokenizers
 from .tokenizer_files import TOKENIZER_FILES
@@ -118,28 +119,20 @@ class Vocabulary:
                 files["generation_config.json"] = json.dumps(patched(old, changes), indent=2).encode()
         return {**files, **self.files}
 
-    def summary(self) -> list[dict[str, Any]]:
-        """One row a model, for the plan: rows, tokens of the output that it has, those it lacks, and how they are filled."""
+    def summary(self) -> tuple[VocabularyRow, ...]:
+        """How each model's rows come into the order of the output, for the plan."""
         named = np.zeros(self.size, bool)
         named[: len(self.tokens)] = [token is not None for token in self.tokens]
+        words = {ZERO: "zero", MEAN: "mean of the owners", AVERAGE: "mean of all rows"}
+        names = {**words, **{j: f"from {other}" for j, other in enumerate(self.labels)}}
         result = []
         for k, label in enumerate(self.labels):
             which, _ = self.row_map(k)
-            words = {ZERO: "zero", MEAN: "mean of the owners", AVERAGE: "mean of all rows"}
-            names = {**words, **{j: f"from {other}" for j, other in enumerate(self.labels)}}
             kinds, counts = np.unique(which[which != k], return_counts=True)
+            filled = ", ".join(f"{n} {names[j]}" for j, n in zip(kinds.tolist(), counts.tolist(), strict=True))
             has = self._table.own[k] >= 0
-            result.append(
-                {
-                    "model": label,
-                    "rows": self.rows[k],
-                    "shared": int((has & named).sum()),
-                    "missing": int((~has & named).sum()),
-                    "spare": int((~named).sum()),
-                    "filled": ", ".join(f"{n} {names[j]}" for j, n in zip(kinds.tolist(), counts.tolist(), strict=True)),
-                }
-            )
-        return result
+            result.append(VocabularyRow(label, self.rows[k], int((has & named).sum()), int((~has & named).sum()), filled))
+        return tuple(result)
 
 
 def plan_vocabulary(
