@@ -22,7 +22,9 @@ def advise(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Say from weights alone which methods to try first, which would change nothing, and what usually goes wrong.
+    """Say from weights alone which methods to try first.
+
+    Also which would change nothing, and what usually goes wrong.
 
     The order comes from a table that was fitted on small suites; the documentation says how often its first choice was
     within one point of the best elsewhere. No data is looked at: compare the result with the members on yours.

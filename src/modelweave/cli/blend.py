@@ -44,7 +44,9 @@ def blend(
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the blend as JSON.", show_default=False)] = None,
     json: Json = False,
 ) -> None:
-    """Make an ensemble from files of predictions, and say whether it is better than its best member and the plain mean.
+    """Make an ensemble from files of predictions, and judge it.
+
+    It is compared with its best member and with the plain mean, on rows that it was not fitted on.
 
     Each file: the row's key first, then a column a class (the header is the label), or one column `prediction` (a number, or with two
     classes the probability of the second). Rows are matched by key. Weights are judged on rows left out of their fit; where

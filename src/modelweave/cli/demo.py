@@ -15,7 +15,9 @@ def demo(
     quick: Annotated[bool, typer.Option("--quick", help="A few seconds, and scores that mean nothing.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Seed of data and training.")] = 0,
 ) -> None:
-    """Train a small base and four specialists, merge them, and compare everything on all tasks.
+    """Train, merge and compare small models on real images.
+
+    One base, four specialists, their ensemble and their merges, each on all tasks.
 
     \b
     Example:

@@ -29,11 +29,11 @@ def diff(
     overlap: Annotated[bool, typer.Option("--overlap", help="Compare singular directions, too (slow for large matrices).")] = False,
     json: Json = False,
 ) -> None:
-    """Show by layer and by kind of module how A and B differ, or how several fine-tunes of one base interfere.
+    """Show how A and B differ, or how several fine-tunes interfere.
 
-    relative is norm(B - A) / norm(A); changed is the share of entries that are not equal. With --base: norms of
-    the task vectors A - base and B - base (task A, task B), their cosine, the share of entries that each
-    changes, and of those that both change the share with opposite signs (conflicts).
+    A row for each layer and each kind of module. relative is norm(B - A) / norm(A); changed is the share of entries that
+    are not equal. With --base: norms of the task vectors A - base and B - base (task A, task B), their cosine, the share of
+    entries that each changes, and of those that both change the share with opposite signs (conflicts).
 
     With more than two models, or with --overlap, and --base: cosine and sign conflicts of every pair of task vectors, the
     share of their leading singular directions that is common (with --overlap), and keeps: how much of the members' mean norm

@@ -30,7 +30,9 @@ def methods(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One method, in full.", show_default=False)] = None,
     json: Json = False,
 ) -> None:
-    """List the ways to merge weights and to blend predictions, or describe one in full.
+    """List the methods, or describe one in full.
+
+    Those that merge weights, and those that blend predictions.
 
     \b
     Example:

@@ -27,9 +27,10 @@ def reproduce(
         typer.Option("--cache", metavar="FOLDER", help="study: keeps results and fine-tuned models (2.3 GB).", show_default=False),
     ] = None,
 ) -> None:
-    """Run the experiment of paper NN: its claim, the baselines, and a control that must fail.
+    """Run the experiment of paper NN, and its control.
 
-    Exits with 0 when the claim holds at this size and its control fails, with 1 when not.
+    The paper's claim, the baselines, and a control that must fail. Exits with 0 when the claim holds at this size and its
+    control fails, with 1 when not.
     `study` runs every method that needs no data on the same suites; interrupted, it goes on where it was.
 
     \b

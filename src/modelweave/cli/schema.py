@@ -17,7 +17,7 @@ def schema(
         Path | None, typer.Option("--out", metavar="FILE", help="Write it there instead of printing it.", show_default=False)
     ] = None,
 ) -> None:
-    """Print the JSON schema of recipes, for editors that complete and check them.
+    """Print the JSON schema of recipes, for editors.
 
     \b
     Example:
