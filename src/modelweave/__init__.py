@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from .catalog import METHODS as METHODS
     from .checkpoints.open import open_checkpoint as open_checkpoint
     from .engine.continual import Continual as Continual
-    from .engine.masks import member_masks as member_masks
-    from .engine.masks import recover as recover
     from .engine.members import Prepared as Prepared
     from .engine.members import merge as merge
     from .engine.members import prepare as prepare
     from .engine.merge import MergeResult as MergeResult
     from .engine.merge import merge_recipe as merge_recipe
+    from .engine.recover import member_masks as member_masks
+    from .engine.recover import recover as recover
     from .errors import ModelweaveError as ModelweaveError
     from .evaluation.greedy_soup import greedy_soup as greedy_soup
     from .outputs.estimators.blend import BlendClassifier as BlendClassifier
@@ -53,8 +53,8 @@ _HOMES = {
     "prepare": "engine.members",
     "MergeResult": "engine.merge",
     "merge_recipe": "engine.merge",
-    "member_masks": "engine.masks",
-    "recover": "engine.masks",
+    "member_masks": "engine.recover",
+    "recover": "engine.recover",
     "ModelweaveError": "errors",
     "greedy_soup": "evaluation.greedy_soup",
     "BlendClassifier": "outputs.estimators.blend",

@@ -14,12 +14,12 @@ from typing import Any
 from ..errors import CheckpointError
 from .adapter_config import AdapterConfig, read_adapter_config
 from .adapter_tensor import AdapterTensor, Factor, FactorCache, Replaced
+from .formats import read_weights
 from .json_text import parse_json
 from .opened import FileCheckpoint
 from .place import Place
 from .shards import Weights
 from .tensors import Checkpoint, TensorRef
-from .weights_file import read_weights
 
 READABLE = ("F64", "F32", "F16", "BF16")
 """The types that a base and its adapter may have; quantised ones need their scales."""

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
+from .formats import read_weights
 from .json_text import parse_json
 from .place import Place, side_names
 from .shards import Weights, read_folder
 from .source import ByteSource, LocalSource, file_sha256, source_sha256
 from .tensors import Checkpoint, TensorRef
 from .ties import tied_heads
-from .weights_file import read_weights
 
 HASHED_FREELY = 256 << 20
 """Files below this size in bytes are hashed for the manifest without being asked."""

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import CheckpointError, UnsafeFileError
+from .formats import PICKLES, SAFETENSORS, read_weights
 from .json_text import parse_json
 from .place import Place
 from .tensors import TensorRef
-from .weights_file import PICKLES, SAFETENSORS, WeightsFile, read_weights
+from .weights_file import WeightsFile
 
 PREFERRED = (
     "model.safetensors",
