@@ -37,7 +37,7 @@ def test_licences_of_the_inputs(licences: list[tuple[str, str | None]], joint: s
 
 
 def test_front_matter_is_what_hubs_read() -> None:
-    card = model_card(name="x", recipe={}, labels=["org/a", "org/b", "org/a"], methods=METHODS, licence="mit", library="transformers")
+    card = model_card(name="x", recipes=[{}], labels=["org/a", "org/b", "org/a"], methods=METHODS, licence="mit", library="transformers")
     assert front(card) == {
         "base_model": ["org/a", "org/b"],
         "base_model_relation": "merge",
@@ -49,13 +49,13 @@ def test_front_matter_is_what_hubs_read() -> None:
 
 
 def test_what_is_unknown_is_left_out() -> None:
-    assert front(model_card(name="x", recipe={}, labels=[], methods=[])).keys() == {"base_model", "base_model_relation", "tags"}
+    assert front(model_card(name="x", recipes=[{}], labels=[], methods=[])).keys() == {"base_model", "base_model_relation", "tags"}
 
 
 def test_nothing_private_is_in_it() -> None:
     labels = ["/home/ann/secret/a", "https://ann:key@host/b?X-Amz-Signature=1", "./c", "/x/models--org--d/snapshots/00ff"]
     recipe = {"models": [{"model": label} for label in labels], "base_model": "/home/ann/a+/home/ann/lora"}
-    card = model_card(name="x", recipe=recipe, labels=labels, methods=METHODS)
+    card = model_card(name="x", recipes=[recipe], labels=labels, methods=METHODS)
     assert front(card)["base_model"] == ["a", "https://host/b", "./c", "org/d"]
     for word in ("ann", "key", "X-Amz", "/home", "secret"):
         assert word not in card
@@ -64,6 +64,6 @@ def test_nothing_private_is_in_it() -> None:
 
 def test_the_recipe_stands_in_it_whatever_it_holds() -> None:
     recipe = {"merge_method": "ties", "chat_template": "```\n{{ x }}\n```", "weights": (0.5, 1)}
-    card = model_card(name="x", recipe=recipe, labels=[], methods=METHODS)
+    card = model_card(name="x", recipes=[recipe], labels=[], methods=METHODS)
     text = card.split("````yaml\n")[1].split("\n````\n")[0]
     assert yaml.safe_load(text) == {**recipe, "weights": [0.5, 1]}

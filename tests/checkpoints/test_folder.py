@@ -15,8 +15,9 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from modelweave.checkpoints import folder
-from modelweave.checkpoints.folder import FolderSink, refuse_inside
+from modelweave.checkpoints.folder import FolderSink
 from modelweave.checkpoints.layout import index_of, shards_of
+from modelweave.checkpoints.target import refuse_inside
 from modelweave.errors import OutputError
 
 SPECS = [("a", (3, 4), "F32"), ("b", (), "F32"), ("c", (0, 2), "F32"), ("größe", (5,), "I64")]

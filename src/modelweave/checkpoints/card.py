@@ -38,7 +38,7 @@ def combine_licences(licences: Sequence[tuple[str, str | None]]) -> tuple[str | 
 def model_card(
     *,
     name: str,
-    recipe: Mapping[str, Any],
+    recipes: Sequence[Mapping[str, Any]],
     labels: Sequence[str],
     methods: Sequence[tuple[str, str, str]],
     licence: str | None = None,
@@ -46,9 +46,10 @@ def model_card(
 ) -> str:
     """A README.md with the front matter that model hubs read; no secrets and no machine's paths are in it.
 
-    labels: the inputs as the recipe names them. methods: (title, formula, source) of each that was used.
+    recipes: the documents, the result's own last. labels: the inputs as they name them. methods: (title, formula, source) of each that
+    was used.
 
-    >>> card = model_card(name="x", recipe={}, labels=["org/a", "/home/me/b"], methods=[("Linear", "mean", "folklore")])
+    >>> card = model_card(name="x", recipes=[{}], labels=["org/a", "/home/me/b"], methods=[("Linear", "mean", "folklore")])
     >>> card.splitlines()[:2]
     ['---', 'base_model: [org/a, b]']
     """
@@ -60,7 +61,7 @@ def model_card(
         front["license"] = licence
     models = "\n".join(f"- `{label}`" for label in shown)
     lines = "\n".join(f"- **{title}**: {formula} ({source})" for title, formula, source in methods)
-    text = _yaml(publishable(recipe))
+    text = "---\n".join(_yaml(publishable(recipe)) for recipe in recipes)
     fence = "```"
     while fence in text:  # a chat template may hold one
         fence += "`"

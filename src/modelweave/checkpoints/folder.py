@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import NamedTuple
@@ -15,15 +14,15 @@ from typing import NamedTuple
 from ..errors import ModelweaveError, OutputError
 from .dtypes import DTYPES
 from .journal import Journal
-from .layout import METADATA, Shard, Spec, index_of, shards_of, size_of
+from .layout import METADATA, Spec, index_of, shards_of, size_of
 from .lock import FolderLock
 from .shard_file import kept, open_shard, sync_entry, sync_tree, write_at
 from .side_tensors import SideTensors
+from .target import Parents, explained, real_target, refuse_existing
 from .tensors import Bytes, InFile
 
 _JOURNAL = ".journal"
 _FORMAT = 2
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Place(NamedTuple):
@@ -60,7 +59,7 @@ class FolderSink:
     ) -> None:
         from .. import __version__
 
-        self.out = Path(os.path.realpath(out))  # a link to an empty folder stays and its target is filled
+        self.out = real_target(out)
         self.specs = {name: (shape, dtype) for name, shape, dtype in specs}
         self.notice: str | None = None
         self._shards = shards_of(specs, shard_size, stem, metadata)
@@ -74,16 +73,15 @@ class FolderSink:
         self._done: set[str] = set()
         self._places: dict[str, _Place] = {}
         self._descriptors: list[int] = []
-        self._parents: list[Path] = []
+        self._parents = Parents(self.out)
 
     def __enter__(self) -> FolderSink:
         try:
-            with self._explained("choose another folder"):
-                self._refuse_existing()
-                self._parents = _missing_parents(self.out.parent)
-                self.out.parent.mkdir(parents=True, exist_ok=True)
+            with explained(self.out, "choose another folder"):
+                refuse_existing(self.out)
+                self._parents.make()
                 self._lock.take()
-                self._refuse_existing()  # a run that held the lock until now may have filled it
+                refuse_existing(self.out)  # a run that held the lock until now may have filled it
                 self._take_up()
                 self._refuse_too_large()
                 self._open_shards()
@@ -100,17 +98,17 @@ class FolderSink:
 
     def write(self, name: str, start: int, data: Bytes) -> None:
         place = self._within(name, start, data.nbytes)
-        with self._explained():
+        with explained(self.out):
             write_at(place.descriptor, data.data, place.offset)
 
     @contextmanager
     def room(self, name: str, start: int, count: int) -> Iterator[InFile]:
-        with self._explained():
+        with explained(self.out):
             yield self._within(name, start, count * self._place(name).itemsize)
 
     def finish(self, name: str) -> None:
         place = self._place(name)
-        with self._explained():
+        with explained(self.out):
             if self._sync:
                 os.fsync(place.descriptor)
             self._journal.finished(name)
@@ -128,7 +126,7 @@ class FolderSink:
     @contextmanager
     def side_tensors(self, stem: str, specs: Sequence[Spec], metadata: Mapping[str, str]) -> Iterator[SideTensors]:
         """A file of tensors beside the weights, to be filled before `commit`."""
-        with self._explained(), SideTensors(self._staging, stem, specs, metadata) as file:
+        with explained(self.out), SideTensors(self._staging, stem, specs, metadata) as file:
             yield file
 
     def commit(self) -> Path:
@@ -137,11 +135,11 @@ class FolderSink:
             raise OutputError(f"'{self.out}': {len(unfinished)} tensors are not finished, the first is {unfinished[0]}")
         if len(self._shards) > 1:
             self._put(PurePosixPath(self._index), index_of(self._shards))
-        with self._explained():
+        with explained(self.out):
             self._close_files()
             if self._sync:
                 sync_tree(self._staging)
-            self._refuse_existing()
+            refuse_existing(self.out)
             self._journal.park()
             try:
                 if os.name == "nt" and self.out.exists():
@@ -174,18 +172,10 @@ class FolderSink:
         return InFile(place.descriptor, place.position + at)
 
     def _put(self, name: PurePosixPath, data: bytes) -> None:
-        with self._explained():
+        with explained(self.out):
             path = self._staging / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
-
-    def _refuse_existing(self) -> None:
-        if os.path.ismount(self.out):
-            raise OutputError(f"'{self.out.name}' is the top of a disk, which cannot be replaced; choose a folder inside it")
-        if self.out.is_dir() and not any(self.out.iterdir()):
-            return
-        if self.out.exists() or self.out.is_symlink():
-            raise OutputError(f"'{self.out.name}' already exists and is not empty; choose another folder or remove it")
 
     def _take_up(self) -> None:
         """Keep an earlier run's work where that is asked for and possible, else start anew."""
@@ -254,40 +244,11 @@ class FolderSink:
         """Give everything back, the lock last."""
         self._close_files()
         if discard:
-            self._journal.remove()
+            with suppress(OSError):
+                self._journal.remove()
             shutil.rmtree(self._staging, ignore_errors=True)
         self._lock.drop()
-        if not self._staging.exists() and not self.out.exists():
-            for parent in self._parents:  # made for this run, and nothing came into them
-                if parent.is_dir() and not any(parent.iterdir()):
-                    parent.rmdir()
-
-    @contextmanager
-    def _explained(self, remedy: str = "mend that and run again with --resume, nothing finished is lost") -> Iterator[None]:
-        """Turn what the system refuses into one sentence."""
-        try:
-            yield
-        except OSError as error:
-            name = f"'{self.out.name}'"
-            if error.errno in _FULL:
-                message = f"{name}: the disk is full; make room and run again with --resume, nothing finished is lost"
-            elif error.errno == errno.EFBIG:
-                message = (
-                    f"{name}: its weights' file is larger than the disk or `ulimit -f` allows; "
-                    "raise that and run again with --resume, or choose a smaller --shard-size"
-                )
-            else:
-                message = f"{name} cannot be written ({error.strerror}: {error.filename or self.out.parent}); {remedy}"
-            raise OutputError(message) from error
-
-
-def refuse_inside(out: str | os.PathLike[str], inputs: Iterable[Path]) -> None:
-    """Raise OutputError when the target is one of the inputs' folders or lies within one."""
-    target = Path(os.path.realpath(out))
-    for folder in inputs:
-        real = Path(os.path.realpath(folder))
-        if target == real or real in target.parents:
-            raise OutputError(f"'{Path(out).name}' lies inside the input '{folder.name}'; choose a folder outside all inputs")
+        self._parents.remove_empty()
 
 
 def _is_beyond_help(error: BaseException | None) -> bool:
@@ -299,20 +260,9 @@ def _is_beyond_help(error: BaseException | None) -> bool:
     return isinstance(error, ModelweaveError)
 
 
-def _missing_parents(folder: Path) -> list[Path]:
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    return missing
-
-
 def _units(size: float) -> str:
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.3g} TB"
-
-
-__all__ = ["FolderSink", "Shard", "refuse_inside"]

@@ -23,7 +23,7 @@ class FolderLock:
     def take(self) -> None:
         """Raises OutputError when another run holds it, or where the disk knows no locks."""
         while self._descriptor < 0:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
             try:
                 _lock(descriptor)
             except OSError as error:

@@ -18,5 +18,5 @@ Sets = Annotated[
     ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of random methods; the recipe's by default.", show_default=False)]
-Memory = Annotated[str, typer.Option("--memory", metavar="SIZE", help="Limit on buffers, whatever the model's size.")]
+Memory = Annotated[str, typer.Option("--memory", metavar="SIZE", help="Limit on buffers; one whole matrix may need more.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

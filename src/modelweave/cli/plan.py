@@ -57,7 +57,7 @@ def show_plans(plans: Sequence[Named], memory: int) -> None:
 
 def show_plan(plan: Plan, memory: int) -> None:
     """Inputs, outputs, totals, what is dropped; warnings on stderr."""
-    from ..recipes.describe import dropped_rows, input_rows, output_rows, totals
+    from ..recipes.describe import dropped_rows, input_rows, output_rows, totals, whole_matrices
     from ..recipes.sizes import human_size
 
     inputs = [
@@ -107,5 +107,5 @@ def show_plan(plan: Plan, memory: int) -> None:
     say(f"files       {', '.join(sorted(plan.side_files)) or 'none beside weights, card and manifest'}")
     for reason, count, example in dropped_rows(plan.dropped):
         say(f"dropped     {count}: {reason}, as in {example}")
-    for warning in plan.warnings:
+    for warning in (*plan.warnings, *filter(None, [whole_matrices(plan, memory)])):
         warn(warning)

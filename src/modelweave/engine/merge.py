@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +12,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
+from ..catalog import METHODS
 from ..checkpoints.card import model_card
-from ..checkpoints.folder import FolderSink, refuse_inside
-from ..checkpoints.manifest import manifest, without_secrets
+from ..checkpoints.folder import FolderSink
+from ..checkpoints.manifest import NAME, manifest, recorded, without_secrets
 from ..checkpoints.open import open_checkpoint
+from ..checkpoints.stages import Stages
+from ..checkpoints.target import refuse_inside
 from ..errors import OutputError
 from ..recipes.build import build_plan
+from ..recipes.describe import parameter_sets
 from ..recipes.load import load_recipe
 from ..recipes.plan import Plan
 from ..recipes.planned import plan_documents
@@ -62,11 +66,10 @@ def merge_recipe(
     folder beside `out` until the last one is whole, so that a resumed run finds them. Raises ModelweaveError before anything is
     written for whatever headers can reveal. hash_inputs, sync: as for `write_plan`.
     """
-    path, out = Path(recipe), Path(out)
+    path = Path(recipe)
     documents = load_recipe(path, sets)
-    if len(documents) > 1:
-        plan_documents(documents, near=path.parent, seed=seed)  # so that an error in a later one is found before the first is merged
     options: dict[str, Any] = {
+        "resume": resume,
         "shard_size": shard_size,
         "memory": memory,
         "threads": threads,
@@ -76,20 +79,32 @@ def merge_recipe(
         "sync": sync,
         "progress": progress,
     }
-    stages = out.parent / f".{out.name}.stages"
+    if len(documents) == 1:
+        return write_plan(build_plan(documents[0], near=path.parent, seed=seed), out, **options)
+    # so that an error in a later one is found before the first is merged
+    plans = plan_documents(documents, near=path.parent, seed=seed)
+    refuse_inside(out, [folder for plan in plans for folder in _input_folders(plan)])
     opened: dict[str, Any] = {}
-    for document in documents[:-1]:
-        folder = stages / str(document.name)
-        if not (resume and (folder / "modelweave.json").is_file()):
-            if folder.exists() and not resume:
-                shutil.rmtree(folder)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            write_plan(build_plan(document, near=path.parent, opened=opened, seed=seed), folder, resume=resume, **options)
-        opened[str(document.name)] = open_checkpoint(folder, label=str(document.name))
-    result = write_plan(build_plan(documents[-1], near=path.parent, opened=opened, seed=seed), out, resume=resume, **options)
-    if stages.exists():
-        shutil.rmtree(stages)
+    records: dict[str, Any] = {}
+    with Stages(out, resume=resume) as stages:
+        for number, document in enumerate(documents[:-1], 1):
+            folder, name = stages.place(number), str(document.name)
+            plan = build_plan(document, near=path.parent, opened=opened, seed=seed)
+            if not stages.is_there(number, fingerprint(plan, plan.seed), _fingerprint_of(folder)):
+                write_plan(plan, folder, earlier=records, **options)
+            opened[name] = open_checkpoint(folder, label=name)
+            records[name] = recorded(opened[name])
+        plan = build_plan(documents[-1], near=path.parent, opened=opened, seed=seed)
+        result = write_plan(plan, out, earlier=records, **options)
+        stages.remove()
     return result
+
+
+def _fingerprint_of(folder: Path) -> str | None:
+    """What the record of a result says of the recipe and inputs that it is made of."""
+    if not (folder / NAME).is_file():
+        return None
+    return recorded(open_checkpoint(folder)).get("fingerprint")
 
 
 def write_plan(
@@ -105,20 +120,21 @@ def write_plan(
     allow_nonfinite: bool = False,
     hash_inputs: bool = False,
     sync: bool = False,
+    earlier: Mapping[str, Mapping[str, Any]] | None = None,
     progress: Progress | None = None,
 ) -> MergeResult:
     """Run a plan into a folder that appears under its name only when it is whole.
 
     hash_inputs: read files of 256 MiB and more once again for their SHA-256, in the record. sync: force everything to the disk before the
-    folder appears, so that a power cut leaves no less than a kill does.
+    folder appears, so that a power cut leaves no less than a kill does. earlier: the records of results that are among its inputs, by name.
     """
-    out = Path(out)
     began = time.time()
     seed = plan.seed if seed is None else seed
-    refuse_inside(out, [p for c in plan.checkpoints if (p := local_folder(c)) is not None])
+    refuse_inside(out, _input_folders(plan))
     specs = [(t.name, t.shape, t.dtype) for t in plan.tensors]
     kept = Kept()
-    with FolderSink(out, specs, fingerprint=fingerprint(plan, seed), shard_size=shard_size, resume=resume, sync=sync) as sink:
+    identity = fingerprint(plan, seed)
+    with FolderSink(out, specs, fingerprint=identity, shard_size=shard_size, resume=resume, sync=sync) as sink:
         reports = run(
             plan.tensors,
             sink,
@@ -132,27 +148,28 @@ def write_plan(
             kept=kept,
             masks_into=sink,
         )
-        inputs = _provenance(plan, hash_inputs, threads)
-        for name, content in _side_files(plan, out.name, reports, inputs, seed, time.time() - began, kept).items():
+        record = _record(plan, reports, kept, seed)
+        record |= {"inputs": _provenance(plan, hash_inputs, threads), "fingerprint": identity, "documents": dict(earlier or {})}
+        record["seconds"] = time.time() - began
+        for name, content in _side_files(plan, sink.out.name, record).items():
             sink.write_file(name, content)
-        sink.commit()
-        notice = getattr(sink, "notice", None)
-    written = sum(f.stat().st_size for f in out.iterdir() if f.is_file())
-    warnings = (*plan.warnings, *kept.warnings, *([notice] if notice else []))
-    return MergeResult(out, tuple(reports), dict(plan.dropped), warnings, written, time.time() - began)
+        folder = sink.commit()
+    written = sum(f.stat().st_size for f in folder.iterdir() if f.is_file())
+    warnings = (*plan.warnings, *kept.warnings, *([sink.notice] if sink.notice else []))
+    return MergeResult(Path(out), tuple(reports), dict(plan.dropped), warnings, written, time.time() - began)
 
 
 def fingerprint(plan: Plan, seed: int) -> str:
     """What a resumed run must find unchanged: the recipe as resolved, the seed and the inputs."""
     inputs = [c.fingerprint() if hasattr(c, "fingerprint") else c.label for c in plan.checkpoints]
-    text = json.dumps([plan.recipe, seed, inputs, [t.name for t in plan.tensors]], sort_keys=True, default=str)
+    text = json.dumps([__version__, plan.recipe, seed, inputs, [t.name for t in plan.tensors]], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def local_folder(checkpoint: Any) -> Path | None:
-    """The folder of a checkpoint on this machine's disk."""
-    folder = getattr(checkpoint, "folder", None)
-    return Path(folder) if folder else None
+def _input_folders(plan: Plan) -> list[Path]:
+    """The folders of the inputs on this machine's disk, an adapter's and its base's both."""
+    parts: list[Any] = [part for c in plan.checkpoints for part in (c, getattr(c, "adapter", None), getattr(c, "base", None))]
+    return [Path(part.folder) for part in parts if getattr(part, "folder", None)]
 
 
 def _provenance(plan: Plan, hash_large: bool, threads: int | None) -> list[dict[str, Any]]:
@@ -161,40 +178,39 @@ def _provenance(plan: Plan, hash_large: bool, threads: int | None) -> list[dict[
         return list(pool.map(lambda checkpoint: checkpoint.provenance(hash_large=hash_large), plan.checkpoints))
 
 
-def _side_files(
-    plan: Plan,
-    name: str,
-    reports: Sequence[TensorReport],
-    inputs: Sequence[Mapping[str, Any]],
-    seed: int,
-    seconds: float,
-    kept: Kept,
-) -> dict[str, bytes]:
+def _record(plan: Plan, reports: Sequence[TensorReport], kept: Kept, seed: int) -> dict[str, Any]:
+    """What was asked and what became of every tensor."""
+    sets, place = parameter_sets(plan.tensors)
+    return {
+        "recipe": plan.recipe,
+        "seed": seed,
+        "parameters": sets,
+        "tensors": [asdict(r) | ({"parameters": place[r.name]} if r.name in place else {}) for r in reports],
+        "dropped": dict(plan.dropped),
+        "warnings": [*plan.warnings, *kept.warnings],
+        **kept.records,
+    }
+
+
+def _side_files(plan: Plan, name: str, record: dict[str, Any]) -> dict[str, bytes]:
     """Everything beside the weights: config, tokenizer and its kin, card, manifest."""
     files = dict(plan.side_files)
     if plan.config is not None:
         files["config.json"] = (json.dumps(plan.config, indent=2) + "\n").encode()
-    used = {t.method.name: t.method for t in plan.tensors if t.method is not None}
+    documents = [*record["documents"].values(), record]
+    labels = [row["label"] for one in documents for row in one["inputs"] if row["label"] not in record["documents"]]
+    used = dict.fromkeys(own["method"] for one in documents for own in one["parameters"])
+    rows = [METHODS[word] for word in used if word in METHODS]
     files["README.md"] = model_card(
         name=name,
-        recipe=plan.recipe,
-        labels=[without_secrets(c.label) for c in plan.checkpoints],
-        methods=[(m.title, m.formula, m.source) for m in used.values()],
+        recipes=[one["recipe"] for one in documents],
+        labels=[without_secrets(label) for label in labels],
+        methods=[(row.title, row.formula, row.source) for row in rows],
         licence=plan.licence,
         library="transformers" if plan.config and "model_type" in plan.config else None,
     ).encode()
-    record = manifest(
-        recipe=plan.recipe,
-        inputs=inputs,
-        tensors=[asdict(r) for r in reports],
-        seed=seed,
-        seconds=seconds,
-        dropped=dict(plan.dropped),
-        warnings=[*plan.warnings, *kept.warnings],
-        **kept.records,
-    )
     try:
-        files["modelweave.json"] = (json.dumps(record, indent=1) + "\n").encode()
+        files[NAME] = (json.dumps(manifest(**record), indent=1) + "\n").encode()
     except TypeError as error:
-        raise OutputError(f"modelweave.json: the recipe holds a value that JSON cannot ({error})") from error
+        raise OutputError(f"{NAME}: the recipe holds a value that JSON cannot ({error})") from error
     return files

@@ -114,15 +114,13 @@ def footprint(plan: TensorPlan) -> int:
     """Bytes that a tensor's job holds beyond chunks: whole matrices, drawn bits, histograms."""
     if plan.method is None:
         return 0
-    members, width = len(plan.inputs), 8 if plan.wide else 4
     spec = spec_of(plan.method.combine)
-    if spec.kind == "tensors" and spec.sees == "matrix":
-        return plan.count * width * (2 * members + 3)
     if spec.kind == "mixing" and plan.method.per_delta:
+        members, width = len(plan.inputs), 8 if plan.wide else 4
         collected = plan.count // 20 * width * (members + 1) if spec.energy else 0
         drawn = int(plan.shared.get("seeds", 1)) * members * (plan.count // 8)
         return drawn + members * 2 * 20 * BINS * len(spans(plan.count)) + collected
-    return 0
+    return plan.whole_bytes
 
 
 def _job(bench: Workbench, plan: TensorPlan, step: Step | None = None) -> Job:

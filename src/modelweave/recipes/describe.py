@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from ..checkpoints.dtypes import DTYPES
 from ..checkpoints.tensors import Checkpoint
 from .inherit import licence_of
 from .plan import Plan, TensorPlan
+from .sizes import human_size
 from .vocabulary import embedding_rows
 
 
@@ -101,6 +103,23 @@ def _input_row(checkpoint: Checkpoint, role: str) -> InputRow:
     )
 
 
+def parameter_sets(tensors: Sequence[TensorPlan]) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """The methods' parameters as resolved: each set once, and for every merged tensor which one is its own."""
+    sets: list[dict[str, Any]] = []
+    place: dict[str, int] = {}
+    known: dict[str, int] = {}
+    for tensor in tensors:
+        if tensor.method is None:
+            continue
+        each = [{"model": label, **values} for label, values in zip(tensor.labels, tensor.per_input, strict=False)]
+        own = {"method": tensor.method.name, "parameters": dict(tensor.shared), "models": each}
+        number = known.setdefault(json.dumps(own, sort_keys=True, default=str), len(sets))
+        if number == len(sets):
+            sets.append(own)
+        place[tensor.name] = number
+    return sets, place
+
+
 def totals(plan: Plan, memory: int = 1 << 30) -> Totals:
     """Counts and bytes. memory: the limit on buffers that the run will have."""
     sources = {(id(ref)): ref for tensor in plan.tensors for ref in tensor.sources}
@@ -118,8 +137,24 @@ def totals(plan: Plan, memory: int = 1 << 30) -> Totals:
 
 
 def peak_buffers(plan: Plan, memory: int = 1 << 30) -> int:
-    """The most that buffers can take: the largest output with all its inputs in float32, or the limit, whichever is less."""
-    return min(memory, max((math.prod(t.shape) * 4 * (len(t.sources) + 1) for t in plan.tensors), default=0))
+    """The most that buffers take: the largest output with all its inputs in float32, or the limit, whichever is less.
+
+    A method on whole matrices takes the largest one even where that is more than the limit.
+    """
+    streamed = max((math.prod(t.shape) * 4 * (len(t.sources) + 1) for t in plan.tensors if not t.whole_bytes), default=0)
+    whole = [t.whole_bytes for t in plan.tensors]
+    return max(min(memory, streamed), min(memory, sum(whole)), max(whole, default=0))
+
+
+def whole_matrices(plan: Plan, memory: int = 1 << 30) -> str | None:
+    """A sentence where methods on whole matrices need more than the limit, None where not."""
+    largest = max(plan.tensors, key=lambda t: t.whole_bytes, default=None)
+    if largest is None or largest.whole_bytes <= memory or largest.method is None:
+        return None
+    return (
+        f"{largest.method.name} needs whole matrices, about {human_size(largest.whole_bytes)} for {largest.name}, which is more than "
+        f"--memory {human_size(memory)}: such matrices are taken one at a time; more memory takes several at once"
+    )
 
 
 def written_bytes(tensor: TensorPlan) -> int:
@@ -146,6 +181,7 @@ def as_dict(plan: Plan, memory: int = 1 << 30) -> dict[str, Any]:
         "outputs": [fields(row) for row in output_rows(plan)],
         "totals": fields(totals(plan, memory)),
         "vocabulary": [row._asdict() for row in plan.vocabulary],
+        "parameters": parameter_sets(plan.tensors)[0],
         "dropped": dict(plan.dropped),
         "warnings": list(plan.warnings),
         "licence": plan.licence,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..checkpoints.layers import comes_before_layers
 from ..checkpoints.tensors import Checkpoint, TensorRef
 from ..method import Method
-from ..weights.part import Context
+from ..weights.part import Context, spec_of
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,18 @@ class TensorPlan:
     def wide(self) -> bool:
         """Whether it is computed in float64, as it is once a source is."""
         return any(ref.dtype == "F64" for ref in self.sources)
+
+    @property
+    def whole_bytes(self) -> int:
+        """About what a method on whole matrices holds at once for this tensor; 0 for one that streams.
+
+        14 and 12 a member times the tensor, in the arithmetic's type: at least what the catalog's methods were seen to take.
+        """
+        if self.method is None or len(self.shape) != 2:
+            return 0
+        spec = spec_of(self.method.combine)
+        whole = spec.kind == "tensors" and spec.sees == "matrix"
+        return (14 + 12 * len(self.inputs)) * self.count * (8 if self.wide else 4) if whole else 0
 
     @property
     def sources(self) -> tuple[TensorRef, ...]:

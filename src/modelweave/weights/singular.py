@@ -44,7 +44,7 @@ def thin_svd(matrix: Tensor, keep: int | None = None, part_of: float = 0.0) -> t
     values, v = eigen(tall.T @ tall, max(wide.shape))
     keep = min(len(values) if keep is None else keep, int((values > (part_of * max(wide.shape) * STEP) ** 2).sum()))
     s, v = values[:keep].sqrt(), v[:, :keep]
-    u = tall @ v / s
+    u = (tall @ v).div_(s)
     return (u, s, v) if tall is wide else (v, s, u)
 
 

@@ -26,11 +26,13 @@ def cart(deltas: Tensor, context: Context, *, rank_share: float, spread: float) 
     tensor([[2., 0.],
             [0., 1.]])
     """
-    mean = deltas.double().mean(0)
+    import torch
+
+    mean = deltas.mean(0, dtype=torch.float64)
     keep = math.ceil(rank_share * min(deltas.shape[1:]))
     weights = [float(m.get("weight", 1.0)) for m in context.members] or [1.0] * len(deltas)
     total = mean.clone()
-    for w, delta in zip(weights, deltas.double(), strict=True):
-        u, s, v = thin_svd(delta - mean, keep)
+    for w, delta in zip(weights, deltas, strict=True):
+        u, s, v = thin_svd(delta.double() - mean, keep)
         total += spread * w * ((u * s) @ v.T)
     return total.to(deltas.dtype)

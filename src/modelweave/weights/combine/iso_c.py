@@ -32,10 +32,11 @@ def iso_c(deltas: Tensor, context: Context) -> Tensor:
 
 def weighted_sum_of(deltas: Tensor, context: Context) -> Tensor:
     """sum_j w_j d_j in float64; weights are 1 where the context holds none."""
-    import torch
-
     weights = column(context.members, "weight") if context.members else [1.0] * len(deltas)
-    return torch.einsum("j,j...->...", torch.as_tensor(weights, dtype=torch.float64, device=deltas.device), deltas.double())
+    total = deltas[0].double() * float(weights[0])
+    for weight, delta in zip(weights[1:], deltas[1:], strict=True):
+        total += delta.double() * float(weight)
+    return total
 
 
 @tensors("common_fraction", sees="matrix", otherwise=weighted_mean)

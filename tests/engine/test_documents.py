@@ -1,0 +1,138 @@
+"""Several documents in one file: where their results wait, what a resumed run trusts, what the record says."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.numpy import load_file, save_file
+
+from modelweave import merge_recipe
+from modelweave.checkpoints.stages import Stages
+from modelweave.engine import merge as merging
+from modelweave.errors import ModelweaveError, OutputError
+
+TWO = """
+name: {name}
+merge_method: linear
+models: [{{model: a, parameters: {{weight: {weight}}}}}, {{model: b, parameters: {{weight: 1}}}}]
+---
+merge_method: linear
+models: [{{model: {name}, parameters: {{weight: 1}}}}, {{model: a, parameters: {{weight: 1}}}}]
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, value in (("a", 1.0), ("b", 3.0)):
+        (tmp_path / name).mkdir()
+        save_file({"w": np.full(4, value, np.float32)}, tmp_path / name / "model.safetensors")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def recipe(here: Path, name: str = "mean", weight: float = 1) -> Path:
+    (here / "two.yml").write_text(TWO.format(name=name, weight=weight))
+    return here / "two.yml"
+
+
+def stopped_after_the_first(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is cut off between the two documents."""
+    whole = merging.write_plan
+
+    def first_alone(plan: Any, out: Any, **more: Any) -> Any:
+        if Path(out).name == "out":
+            raise KeyboardInterrupt
+        return whole(plan, out, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, "write_plan", first_alone)
+        with pytest.raises(KeyboardInterrupt):
+            merge_recipe(recipe(here), "out")
+    assert not (here / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["/{here}/precious", "../precious", "precious", "x" * 300])
+def test_a_name_is_never_a_path(here: Path, name: str) -> None:
+    (here / "precious").mkdir()
+    (here / "precious" / "thesis.txt").write_text("years")
+    merge_recipe(recipe(here, name.format(here=here)), "out")
+    assert (here / "precious" / "thesis.txt").read_text() == "years"
+    assert sorted(p.name for p in here.iterdir()) == ["a", "b", "out", "precious", "two.yml"]
+    assert load_file("out/model.safetensors")["w"].tolist() == [1.5] * 4
+
+
+def test_the_record_keeps_the_whole_ancestry(here: Path) -> None:
+    merge_recipe(recipe(here), "out")
+    record = json.loads((here / "out" / "modelweave.json").read_text())
+    assert [i["label"] for i in record["inputs"]] == ["mean", "a"]
+    earlier = record["documents"]["mean"]
+    assert [i["label"] for i in earlier["inputs"]] == ["a", "b"] and len(earlier["inputs"][0]["files"][0]["sha256"]) == 64
+    assert earlier["recipe"]["name"] == "mean" and earlier["tensors"][0]["action"] == "linear"
+    card = (here / "out" / "README.md").read_text()
+    assert yaml.safe_load(card.split("---")[1])["base_model"] == ["a", "b"]
+    assert "name: mean" in card
+
+
+def test_a_finished_document_is_not_merged_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped_after_the_first(here, monkeypatch)
+    before = os.stat(here / ".out.stages" / "1" / "model.safetensors").st_mtime_ns
+    seen: list[int] = []
+    remove = Stages.remove
+    monkeypatch.setattr(
+        Stages, "remove", lambda self: (seen.append(os.stat(self.place(1) / "model.safetensors").st_mtime_ns), remove(self))
+    )
+    merge_recipe(here / "two.yml", "out", resume=True)
+    assert seen == [before] and not (here / ".out.stages").exists()
+
+
+@pytest.mark.parametrize("change", ["recipe", "input"])
+def test_a_finished_document_counts_only_while_nothing_changed(here: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    stopped_after_the_first(here, monkeypatch)
+    if change == "recipe":
+        recipe(here, weight=3)
+    else:
+        save_file({"w": np.full(4, 7.0, np.float32)}, here / "b" / "model.safetensors")
+    with pytest.raises(OutputError, match="cannot be resumed"):
+        merge_recipe(here / "two.yml", "out", resume=True)
+    merge_recipe(here / "two.yml", "out")
+    assert load_file("out/model.safetensors")["w"].tolist() == ([1.25] * 4 if change == "recipe" else [2.5] * 4)
+
+
+def test_two_runs_into_one_place_are_refused(here: Path) -> None:
+    with Stages("out"), pytest.raises(OutputError, match="another run"):
+        merge_recipe(recipe(here), "out")
+
+
+@pytest.mark.parametrize(
+    ("out", "part"),
+    [
+        ("full", "already exists and is not empty"),
+        ("file", "already exists and is no folder"),
+        ("file/x", "cannot be written"),
+        ("a/out", "lies inside the input 'a'"),
+        ("y" * 300, "cannot be written"),
+    ],
+)
+def test_a_target_that_will_not_do_is_refused_before_anything_is_merged(here: Path, out: str, part: str) -> None:
+    (here / "full").mkdir()
+    (here / "full" / "x").touch()
+    (here / "file").touch()
+    before = sorted(here.rglob("*"))
+    with pytest.raises(ModelweaveError, match=part):
+        merge_recipe(recipe(here), out)
+    assert sorted(p for p in here.rglob("*") if p.name != "two.yml") == before
+
+
+def test_the_current_folder_is_a_target(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "new").mkdir()
+    text = recipe(here).read_text().replace("model: a", "model: ../a").replace("model: b", "model: ../b")
+    (here / "two.yml").write_text(text)
+    monkeypatch.chdir(here / "new")
+    assert merge_recipe("../two.yml", ".").written > 16
+    assert (here / "new" / "model.safetensors").is_file() and not list(here.glob(".new*"))
