@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import CheckpointError
 from .dtypes import DTYPES, TAG_OF_TORCH
 from .opened import fingerprint_of
+from .state_dict import name_of, state_dict_in
 from .tensors import Bytes, Checkpoint, TensorRef
 
 _SAMPLE = 1 << 12
@@ -22,7 +23,8 @@ class ArrayTensor(TensorRef):
     """A torch tensor or numpy array. tensor: the original, so that callers can know its device."""
 
     def __init__(self, name: str, tensor: Any) -> None:
-        super().__init__(name, tuple(int(n) for n in tensor.shape), _tag(name, tensor))
+        tag = _tag(name, tensor)
+        super().__init__(name, tuple(int(n) for n in tensor.shape), tag)
         self.tensor = tensor
         self._lock = threading.Lock()
         self._bytes: Any = None
@@ -70,7 +72,7 @@ class MemoryCheckpoint(Checkpoint):
 
 def open_module(module: Any, label: str = "module") -> MemoryCheckpoint:
     """The parameters and persistent buffers of an nn.Module; tied ones appear once, their other names as aliases."""
-    tensors, ignored = _split(module.state_dict(keep_vars=False))
+    tensors, ignored = _split(module.state_dict(keep_vars=False), label)
     first: dict[Any, str] = {}
     aliases: dict[str, str] = {}
     for name, ref in tensors.items():
@@ -90,21 +92,29 @@ def open_mapping(values: Mapping[Any, Any], label: str = "state dict") -> Memory
     >>> ref, ref.read(1, 3).view(np.float32)
     (ArrayTensor('w', 4, F32), array([1., 2.], dtype=float32))
     """
-    tensors, ignored = _split(values)
+    state, around = state_dict_in(values, label, _is_tensor)
+    tensors, ignored = _split(state, label)
     if values and not tensors:
         raise CheckpointError(f"{label}: holds no tensors, expected a mapping from name to torch tensor or numpy array")
-    return MemoryCheckpoint(label, tensors, ignored=ignored)
+    return MemoryCheckpoint(label, tensors, ignored={**around, **ignored})
 
 
-def _split(values: Mapping[Any, Any]) -> tuple[dict[str, ArrayTensor], dict[str, str]]:
+def _split(values: Mapping[Any, Any], label: str) -> tuple[dict[str, ArrayTensor], dict[str, str]]:
     tensors: dict[str, ArrayTensor] = {}
     ignored: dict[str, str] = {}
     for key, value in values.items():
-        if isinstance(value, np.ndarray) or _is_torch(value):
-            tensors[str(key)] = ArrayTensor(str(key), value)
+        name = name_of(key, label)
+        if name in tensors or name in ignored:
+            raise CheckpointError(f"{label}: has two entries that are called '{name[:80]}'; rename one")
+        if _is_tensor(value):
+            tensors[name] = ArrayTensor(name, value)
         else:
-            ignored[str(key)] = f"it is of type {type(value).__name__}, no tensor"
+            ignored[name] = f"it is of type {type(value).__name__}, no tensor"
     return tensors, ignored
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, np.ndarray) or _is_torch(value)
 
 
 def _is_torch(value: Any) -> bool:
@@ -113,15 +123,29 @@ def _is_torch(value: Any) -> bool:
 
 
 def _tag(name: str, tensor: Any) -> str:
-    if not isinstance(tensor, np.ndarray):
-        layout = str(tensor.layout).removeprefix("torch.")
-        if tensor.device.type == "meta" or layout != "strided" or tensor.is_quantized:
-            kind = "without data (meta)" if tensor.device.type == "meta" else "quantised" if tensor.is_quantized else layout
-            raise CheckpointError(f"tensor '{name}' is {kind}, expected a dense tensor with data; convert it first")
+    if not isinstance(tensor, np.ndarray) and (kind := _unusual(tensor)):
+        raise CheckpointError(f"tensor '{name}' is {kind}, expected a dense tensor with data; convert it first")
     word = tensor.dtype.name if isinstance(tensor, np.ndarray) else str(tensor.dtype).removeprefix("torch.")
     if word not in TAG_OF_TORCH:
         raise CheckpointError(f"tensor '{name}' has the dtype {word}, expected one of {', '.join(TAG_OF_TORCH)}; convert it first")
     return TAG_OF_TORCH[word]
+
+
+def _unusual(tensor: Any) -> str:
+    """What a torch tensor is that has no plain values; empty for one that has."""
+    import torch
+
+    if torch.nn.parameter.is_lazy(tensor):
+        return "not initialised yet (lazy)"
+    if tensor.device.type == "meta":
+        return "without data (meta)"
+    if tensor.is_quantized:
+        return "quantised"
+    if tensor.is_nested:
+        return "nested"
+    if type(tensor).__module__.startswith("torch.masked"):
+        return "masked"
+    return "" if tensor.layout == torch.strided else str(tensor.layout).removeprefix("torch.")
 
 
 def _in_order(tensor: Any) -> Any:

@@ -16,12 +16,12 @@ from .file_tensor import FileTensor, StridedTensor, in_order
 from .pickle_globals import Storage, Stored
 from .pickle_machine import unpickle
 from .source import ByteSource, SourceFile, ended
+from .state_dict import described, name_of, state_dict_in
 from .tensors import Bytes, TensorRef
 from .weights_file import WeightsFile
 
 PICKLE_LIMIT = 512 << 20
 """The longest pickle in bytes; tensors stand outside of it."""
-WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights", "params")
 _MOST_EXPANDED = 64 << 20
 _RESAVE = "load it with PyTorch where you trust it, and save its state_dict as safetensors"
 
@@ -40,14 +40,26 @@ def read_pickle_file(source: ByteSource) -> WeightsFile:
 
         value, storages, digest = read_legacy(source)
     where = source.where
-    state, ignored = state_dict_in(value, where)
+    if not isinstance(value, dict):
+        kind = "a single tensor" if isinstance(value, Stored) else described(value)
+        raise CheckpointError(f"{where}: holds {kind}, expected a mapping from name to tensor; save a state dict")
+    state, ignored = state_dict_in(value, where, _is_tensor)
+    if state and not any(map(_is_tensor, state.values())):
+        raise CheckpointError(f"{where}: holds no tensors, expected a mapping from name to tensor; save a state dict")
     tensors: dict[str, TensorRef] = {}
-    for name, entry in state.items():
+    for key, entry in state.items():
+        name = name_of(key, where)
+        if name in tensors or name in ignored:
+            raise CheckpointError(f"{where}: has two entries that are called '{name[:80]}'; rename one and save it again")
         if isinstance(entry, Stored):
-            tensors[str(name)] = reference(str(name), entry, storages, where)
+            tensors[name] = reference(name, entry, storages, where)
         else:
-            ignored[str(name)] = f"it is {described(entry)}, no tensor"
+            ignored[name] = f"it is {described(entry)}, no tensor"
     return WeightsFile(source, tensors, digest, ignored=ignored)
+
+
+def _is_tensor(entry: Any) -> bool:
+    return isinstance(entry, Stored)
 
 
 def _read_zip(source: ByteSource) -> tuple[Any, Callable[[Storage], ByteSource], str]:
@@ -134,48 +146,3 @@ def reference(name: str, stored: Stored, storages: Callable[[Storage], ByteSourc
     if not count or in_order(stored.shape, stored.strides):
         return FileTensor(name, stored.shape, stored.dtype, source, stored.offset * size if count else 0)
     return StridedTensor(name, stored.shape, stored.dtype, source, stored.offset, stored.strides)
-
-
-def state_dict_in(value: Any, where: str) -> tuple[dict[Any, Any], dict[str, str]]:
-    """The mapping that holds the tensors, and what stands around it."""
-    if isinstance(value, Stored):
-        raise CheckpointError(f"{where}: holds a single tensor, expected a mapping from name to tensor; save a state dict")
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{where}: holds {described(value)}, expected a mapping from name to tensor; save a state dict")
-    if _has_tensors(value):
-        return value, {}
-    holders = [key for key, entry in value.items() if isinstance(entry, dict) and _has_tensors(entry)]
-    named = [key for key in holders if key in WRAPPERS]
-    found = named if len(named) == 1 else holders
-    if len(found) > 1:
-        words = ", ".join(repr(str(key)[:40]) for key in found[:8])
-        raise CheckpointError(f"{where}: has tensors under several keys ({words}), expected one state dict; save the one you mean")
-    if not found:
-        if not value:
-            return value, {}
-        raise CheckpointError(f"{where}: holds no tensors, expected a mapping from name to tensor; save a state dict")
-    ignored = {str(key): f"it is {described(entry)} beside the state dict" for key, entry in value.items() if key != found[0]}
-    return value[found[0]], ignored
-
-
-def _has_tensors(value: dict[Any, Any]) -> bool:
-    return any(isinstance(entry, Stored) for entry in value.values())
-
-
-def described(value: Any) -> str:
-    """A value in a few words, without looking deep into it.
-
-    >>> described(3), described({"a": 1})
-    ('the number 3', 'a mapping of 1')
-    """
-    if isinstance(value, bool) or value is None:
-        return str(value)
-    if isinstance(value, (int, float)):
-        return f"the number {value!r}" if isinstance(value, float) or abs(value) < 10**30 else "a long number"
-    if isinstance(value, (str, bytes)):
-        return f"the text {value[:40]!r}"
-    if isinstance(value, dict):
-        return f"a mapping of {len(value)}"
-    if isinstance(value, (list, tuple, set)):
-        return f"a list of {len(value)}"
-    return "a tensor" if isinstance(value, Stored) else "a value of another kind"

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import CheckpointError
 from .dtypes import DTYPES
 
 Bytes = NDArray[np.uint8]
@@ -88,6 +89,11 @@ class Checkpoint(Mapping[str, TensorRef]):
         aliases: Mapping[str, str] | None = None,
         buffers: frozenset[str] = frozenset(),
     ) -> None:
+        for name in tensors:
+            if not name.isascii() and not _is_text(name):
+                raise CheckpointError(
+                    f"model '{label}': the tensor name {name[:80]!r} is no valid text; rename it and save the model again"
+                )
         self.label, self._tensors, self.config = label, dict(tensors), config
         self.aliases, self.buffers = dict(aliases or {}), buffers
 
@@ -111,6 +117,14 @@ class Checkpoint(Mapping[str, TensorRef]):
     def provenance(self, *, hash_large: bool = False) -> dict[str, Any]:
         """Where this came from, for the manifest. hash_large: whether large files are read for their hash."""
         return {"label": self.label}
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 class Sink(Protocol):

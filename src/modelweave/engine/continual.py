@@ -15,7 +15,7 @@ from ..checkpoints.memory_sink import MemorySink
 from ..checkpoints.open import open_checkpoint
 from ..errors import ParameterError
 from ..recipes.in_memory import plan_members
-from .members import tensor_of
+from .members import tensor_of, with_aliases
 from .run import run
 from .two_pass import Kept
 
@@ -56,14 +56,19 @@ class Continual:
         """Merge one more model; returns `merged`. options: threads, memory in bytes, device and allow_nonfinite, as for merge."""
         named = isinstance(model, (str, os.PathLike))
         arrived = open_checkpoint(model, label=None if named else f"model {int(self.record.get('count', 0)) + 1}")
-        earlier = [_Earlier(self.merged, {self.method: self.record})] if self.merged else []
+        earlier = [_Earlier(self._state(), {self.method: self.record})] if self.merged else []
         plan = plan_members([*earlier, arrived], method=self.method, base=self.base, parameters=self.parameters, seed=self.seed)
         tensors = [t if t.method is None else replace(t, dtype="F64" if t.wide else "F32") for t in plan.tensors]
         sink, kept = MemorySink((t.name, t.shape, t.dtype) for t in tensors), Kept()
         run(tensors, sink, seed=self.seed, kept=kept, **options)
-        self.merged = {t.name: tensor_of(sink.data[t.name], t.shape, t.dtype) for t in tensors}
+        merged = {t.name: tensor_of(sink.data[t.name], t.shape, t.dtype) for t in tensors}
+        self.merged = with_aliases(merged, self.base.aliases)
         self.record = kept.records[self.method]
         return self.merged
+
+    def _state(self) -> dict[str, Tensor]:
+        """The merge so far, each tensor once."""
+        return {name: tensor for name, tensor in self.merged.items() if name not in self.base.aliases}
 
 
 class _Earlier(MemoryCheckpoint):

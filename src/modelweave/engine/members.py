@@ -12,10 +12,10 @@ from ..checkpoints.dtypes import DTYPES
 from ..checkpoints.memory_sink import MemorySink
 from ..checkpoints.open import open_checkpoint
 from ..checkpoints.tensors import Bytes, Checkpoint
-from ..errors import CompatibilityError, ParameterError
+from ..errors import CompatibilityError, ParameterError, unknown
 from ..method import Method
 from ..recipes.in_memory import plan_members
-from ..recipes.plan import Plan
+from ..recipes.plan import Plan, TensorPlan
 from ..recipes.sizes import parse_size
 from .merge import write_plan
 from .run import run
@@ -29,10 +29,14 @@ if TYPE_CHECKING:
 
 
 class Prepared(NamedTuple):
-    """A base and the direction that a method found, both as state dicts; the direction is float32 or wider."""
+    """A base and the direction that a method found, both as state dicts; the direction is float32 or wider.
+
+    base: what is merged without a direction, too. aliases: further names of tensors, as in a model with tied weights.
+    """
 
     base: dict[str, Tensor]
     direction: dict[str, Tensor]
+    aliases: Mapping[str, str] = {}
 
     def at(self, scale: float) -> dict[str, Tensor]:
         """base + scale * direction, rounded once to the base's types."""
@@ -40,7 +44,7 @@ class Prepared(NamedTuple):
         for name, start in self.base.items():
             step = self.direction.get(name)
             merged[name] = start.clone() if step is None else (start.to(step.dtype) + scale * step).to(start.dtype)
-        return merged
+        return with_aliases(merged, self.aliases)
 
 
 def merge(
@@ -145,11 +149,15 @@ def prepare_masked(
 
 
 def _direction(plan: Plan, options: Mapping[str, Any], *, masked: bool = False) -> tuple[Prepared, MemorySink]:
-    start = {name: tensor_of(ref.read(), ref.shape, ref.dtype) for name, ref in plan.checkpoints[0].items()}
     moved = tuple(_wide(t) for t in plan.tensors if t.method is not None and t.base is not None)
     sink = MemorySink((t.name, t.shape, t.dtype) for t in moved)
     run(moved, sink, add_base=False, masks_into=sink if masked else None, **options)
-    return Prepared(start, {t.name: tensor_of(sink.data[t.name], t.shape, t.dtype) for t in moved}), sink
+    start = _merged([t for t in plan.tensors if t.method is None or t.base is None], options)
+    for tensor in plan.tensors:
+        if tensor.name not in start and tensor.base is not None:
+            start[tensor.name] = tensor_of(tensor.base.read(), tensor.shape, tensor.base.dtype)
+    direction = {t.name: tensor_of(sink.data[t.name], t.shape, t.dtype) for t in moved}
+    return Prepared(start, direction, (plan.donor or plan.checkpoints[0]).aliases), sink
 
 
 def _wide(tensor: Any) -> Any:
@@ -214,8 +222,13 @@ def _split(row: Method, parameters: Mapping[str, Any], labels: Sequence[str]) ->
         if parameter.scope == "shared":
             shared[parameter.name] = value
             continue
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and "value" not in value:
+            strangers = [str(label) for label in value if label not in labels]
+            if strangers:
+                raise ParameterError(f"merge: {word}: " + unknown("model", strangers[0], labels))
             values = [value.get(label) for label in labels]
+        elif _is_setting(value):
+            values = [list(value) if isinstance(value, tuple) else value] * len(labels)
         elif isinstance(value, (list, tuple, np.ndarray)):
             values = list(value)
         else:
@@ -228,23 +241,35 @@ def _split(row: Method, parameters: Mapping[str, Any], labels: Sequence[str]) ->
     return shared, each
 
 
+def _is_setting(value: Any) -> bool:
+    """Whether a value is one setting with filters, for all members alike: a condition or a list of them."""
+    conditions = [value] if isinstance(value, Mapping) else value
+    return isinstance(conditions, (list, tuple)) and bool(conditions) and all(isinstance(c, Mapping) and "value" in c for c in conditions)
+
+
 def _size(memory: int | str) -> int:
     return memory if isinstance(memory, int) else parse_size(memory)
 
 
 def _state_dict(plan: Plan, options: Mapping[str, Any]) -> dict[str, Tensor]:
-    sink = MemorySink((t.name, t.shape, t.dtype) for t in plan.tensors)
-    run(plan.tensors, sink, **options)
-    merged = {t.name: tensor_of(sink.data[t.name], t.shape, t.dtype) for t in plan.tensors}
+    merged = _merged(plan.tensors, options)
     origin = plan.checkpoints[0]
     for name, tensor in merged.items():
         held = getattr(origin[name], "tensor", None) if name in origin else None
-        if held is not None and hasattr(held, "device") and held.device.type != "cpu":
+        if held is not None and not isinstance(held, np.ndarray) and held.device.type != "cpu":
             merged[name] = tensor.to(held.device)
-    for alias, name in (plan.donor or origin).aliases.items():
-        if name in merged and alias not in merged:
-            merged[alias] = merged[name]
-    return merged
+    return with_aliases(merged, (plan.donor or origin).aliases)
+
+
+def _merged(tensors: Sequence[TensorPlan], options: Mapping[str, Any]) -> dict[str, Tensor]:
+    sink = MemorySink((t.name, t.shape, t.dtype) for t in tensors)
+    run(tensors, sink, **options)
+    return {t.name: tensor_of(sink.data[t.name], t.shape, t.dtype) for t in tensors}
+
+
+def with_aliases(state: dict[str, Tensor], aliases: Mapping[str, str]) -> dict[str, Tensor]:
+    """The state dict with further names of its tensors, which share their data."""
+    return state | {alias: state[name] for alias, name in aliases.items() if name in state and alias not in state}
 
 
 def tensor_of(data: Bytes, shape: tuple[int, ...], dtype: str) -> Tensor:

@@ -60,7 +60,7 @@ def member_masks(models: Any, *, base: Any, method: str = "emr", **options: Any)
 
     if row_of(method).masks is None:
         raise ParameterError(f"member_masks: {method} saves no masks; take a method that does, such as emr")
-    (start, direction), sink = prepare_masked(models, base=base, method=method, **options)
+    (start, direction, _), sink = prepare_masked(models, base=base, method=method, **options)
     if STEM not in sink.side:
         raise CheckpointError("member_masks: the models share no tensor that is merged; expected floating-point tensors")
     bits, labels = sink.side[STEM].data, json.loads(sink.metadata[STEM]["members"])
