@@ -62,6 +62,15 @@ class MissingExtraError(ModelweaveError):
         super().__init__(f"this needs '{package}', which is not installed; run: " + (command or f"pip install 'modelweave[{extra}]'"))
 
 
+def printable(text: str) -> str:
+    """The text of strangers as a terminal may show it: on one line, and nothing that it would act on.
+
+    >>> printable("a\\nb")
+    'a?b'
+    """
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def unknown(kind: str, word: str, known: Iterable[str]) -> str:
     """The sentence for a word that is not among the known ones.
 

@@ -132,6 +132,45 @@ class Convolutions(nn.Module):
         self.wide, self.point, self.line = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 1), nn.Conv1d(2, 3, 5)
 
 
+def test_square_matrices_of_gpt2_beside_an_adapted_linear(tmp_path: Path) -> None:
+    """PEFT writes one fan_in_fan_out for all modules, that of the last one."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=32, n_embd=16, n_layer=1, n_head=2, n_positions=8, tie_word_embeddings=False))
+    model.save_pretrained(tmp_path / "base")
+    merged = adapt(model, tmp_path / "adapter", r=2, target_modules=["c_proj", "lm_head"])
+    assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["fan_in_fan_out"] is False
+    compare(open_checkpoint(f"{tmp_path}/base+{tmp_path}/adapter"), merged, 1e-5)
+
+
+def test_a_changed_setting_changes_the_fingerprint_and_the_record(tmp_path: Path) -> None:
+    adapt(llama(tmp_path / "base"), tmp_path / "adapter", r=2, lora_alpha=4, target_modules=["q_proj"])
+    one = open_checkpoint(f"{tmp_path}/base+{tmp_path}/adapter")
+    file = tmp_path / "adapter" / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "lora_alpha": 40}))
+    two = open_checkpoint(f"{tmp_path}/base+{tmp_path}/adapter")
+    assert one.fingerprint() != two.fingerprint()
+    assert [c.provenance()["adapter"]["settings"]["alpha"] for c in (one, two)] == [4, 40]
+
+
+@pytest.mark.parametrize(
+    ("setting", "part"),
+    [
+        ({"rank_pattern": {"(.*.*)*!": 4}}, "could be matched for ever"),
+        ({"alpha_pattern": {".*.*.*.*x": 4}}, "could be matched for ever"),
+        ({"modules_to_save": "lm_head"}, "modules_to_save must be a list of names"),
+        ({"modules_to_save": 5}, "modules_to_save must be a list of names"),
+    ],
+)
+def test_settings_that_would_hang_or_mislead(tmp_path: Path, setting: dict[str, Any], part: str) -> None:
+    adapt(llama(tmp_path / "base"), tmp_path / "adapter", r=2, target_modules=["q_proj"])
+    file = tmp_path / "adapter" / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **setting}))
+    with pytest.raises(CheckpointError, match=part):
+        open_checkpoint(f"{tmp_path}/base+{tmp_path}/adapter")
+
+
 def test_convolutions(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = Convolutions()

@@ -140,6 +140,35 @@ def test_shards_threads_and_memory_give_the_same_tensors(models: Path, tmp_path:
         assert torch.equal(tensor, tensors[name])
 
 
+def test_a_resumed_run_has_the_notes_of_the_first(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = TIES.replace("ties", "iso_c").replace(", density: 0.6", "")
+
+    def notes(folder: str, **options: Any) -> dict[str, Any]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        out = merged(models / "llama", tmp_path / folder, text, threads=1, **options)
+        return {t["name"]: t["notes"] for t in json.loads((out / "modelweave.json").read_text())["tensors"]}
+
+    def stop(folder: Any, name: str, data: bytes) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("modelweave.checkpoints.folder.FolderSink.write_file", stop)
+        with pytest.raises(KeyboardInterrupt):
+            notes("cut")
+    again = notes("cut", resume=True)
+    assert again == notes("whole") and ["not a matrix: weighted_mean"] in again.values()
+
+
+def test_the_record_has_every_parameter_as_resolved(models: Path, tmp_path: Path) -> None:
+    text = TIES.replace("density: 0.6", "density: [1, 0.5]")
+    record = json.loads((merged(models / "llama", tmp_path, text) / "modelweave.json").read_text())
+    chosen = {t["name"]: record["parameters"][t["parameters"]] for t in record["tensors"]}
+    middle = chosen["model.layers.1.mlp.up_proj.weight"]
+    assert middle["method"] == "ties" and middle["parameters"]["normalize"] is True
+    assert [(m["model"].rpartition("/")[2], m["density"], m["weight"]) for m in middle["models"]] == [("a", 0.75, 1.0), ("b", 0.75, 1.0)]
+    assert len(record["parameters"]) == 3  # a set for each of the three depths
+
+
 def test_later_documents_use_earlier_ones(models: Path, tmp_path: Path) -> None:
     text = """
 name: middle

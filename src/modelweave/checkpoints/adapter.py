@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,14 @@ class AdaptedCheckpoint(Checkpoint):
         label: str,
         base: Checkpoint,
         adapter: FileCheckpoint,
+        settings: AdapterConfig,
         tensors: Mapping[str, TensorRef],
         aliases: Mapping[str, str],
         config: dict[str, Any] | None,
         warnings: Iterable[str],
     ) -> None:
         super().__init__(label, tensors, config=config, aliases=aliases, buffers=base.buffers)
-        self.base, self.adapter = base, adapter
+        self.base, self.adapter, self.settings = base, adapter, settings
         self.folder: Path | None = getattr(base, "folder", None)
         self.warnings = (*getattr(base, "warnings", ()), *adapter.warnings, *warnings)
         self.ignored: dict[str, str] = {**getattr(base, "ignored", {}), **adapter.ignored}
@@ -66,11 +67,15 @@ class AdaptedCheckpoint(Checkpoint):
     def provenance(self, *, hash_large: bool = False) -> dict[str, Any]:
         """That of the base and of the adapter."""
         base, adapter = (part.provenance(hash_large=hash_large) for part in (self.base, self.adapter))
-        return {"label": self.label, "base": base, "adapter": adapter}
+        return {"label": self.label, "base": base, "adapter": {**adapter, "settings": asdict(self.settings)}}
 
     def fingerprint(self) -> str:
         parts = [c.fingerprint() if hasattr(c, "fingerprint") else c.label for c in (self.base, self.adapter)]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([parts, asdict(self.settings)], sort_keys=True, default=str).encode()).hexdigest()
+
+    def check_unchanged(self) -> None:
+        for part in (self.base, self.adapter):
+            part.check_unchanged()
 
     def close(self) -> None:
         for part in (self.base, self.adapter):
@@ -121,7 +126,7 @@ class _Applied:
         config = self.base.config
         if self.untied and config is not None:
             config = {**config, "tie_word_embeddings": False}
-        return AdaptedCheckpoint(label, self.base, self.adapter, self.tensors, self.aliases, config, self.warnings)
+        return AdaptedCheckpoint(label, self.base, self.adapter, self.config, self.tensors, self.aliases, config, self.warnings)
 
     def _renaming(self, names: list[str]) -> Any:
         """How the adapter's names become the base's: as they are, or all with one prefix more or less."""
@@ -190,12 +195,27 @@ class _Applied:
         into, out = math.prod(a.shape[1:]), b.shape[0]
         plain = shape == (out, *a.shape[1:])
         turned = len(a.shape) == 2 and shape == (a.shape[1], out)
-        # a square matrix fits both ways; then the config decides
-        if turned and (embedding or not plain or self.config.transposed):
+        if turned and (embedding or not plain or self._is_turned(name)):
             return Factor(a, rank, into, transposed=True), Factor(b, out, rank, transposed=True)
         if plain and not embedding:
             return Factor(b, out, rank), Factor(a, rank, into)
         raise CheckpointError(self._misfit(name, shape, (a.shape[1], out) if embedding else (out, *a.shape[1:])))
+
+    def _is_turned(self, name: str) -> bool:
+        """Whether a square matrix, which fits both ways, is stored as (in, out), as Conv1D does.
+
+        PEFT decides that module by module and writes the last one's answer for all, so the layer's other matrices are asked first: a
+        bias is as long as the side of the outputs.
+        """
+        layer = re.match(r"(.*\.)?\d+\.", name)
+        found = set()
+        for other, ref in self.base.items():
+            if layer is None or not other.startswith(layer[0]) or not other.endswith(".weight"):
+                continue
+            bias = self.base.get(other.removesuffix("weight") + "bias")
+            if bias is not None and len(bias.shape) == 1 and len(ref.shape) == 2 and ref.shape[0] != ref.shape[1]:
+                found.add(bias.shape[0] == ref.shape[1])
+        return found.pop() if len(found) == 1 else self.config.transposed
 
     def _target(self, name: str) -> TensorRef:
         """The base's tensor; a name that is only an alias gets a tensor of its own, and the tie is cut."""
@@ -209,7 +229,9 @@ class _Applied:
         """The base's values under a name that shared them until now."""
         other = self.aliases.pop(alias)
         self.untied = True
-        self.warnings.append(f"{self.where}: adapts only one of '{alias}' and '{other}', which the base ties; the two are no longer tied")
+        self.warnings.append(
+            f"{self.where}: adapts '{alias}' and '{other}', which the base ties, in different ways; they are no longer tied"
+        )
         return _Renamed(self.base[other], alias)
 
     def _number(self, ref: TensorRef, name: str) -> None:

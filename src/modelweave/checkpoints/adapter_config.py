@@ -77,6 +77,9 @@ def read_adapter_config(config: Mapping[str, Any], where: str) -> AdapterConfig:
         raise CheckpointError(
             f"{where}: was started with {start!r}, which changes the base too; save it with PEFT's path_initial_model_for_weight_conversion"
         )
+    saved = config.get("modules_to_save") or []
+    if not isinstance(saved, list) or not all(isinstance(name, str) for name in saved):
+        raise CheckpointError(f"{where}: modules_to_save must be a list of names, got {str(saved)[:40]!r}; correct adapter_config.json")
     ranks, alphas = config.get("rank_pattern") or {}, config.get("alpha_pattern") or {}
     for rank in (config.get("r", 8), *_values(ranks, where)):
         if type(rank) is not int or not 1 <= rank < 1 << 40:
@@ -95,7 +98,7 @@ def read_adapter_config(config: Mapping[str, Any], where: str) -> AdapterConfig:
         transposed=config.get("fan_in_fan_out") is True,
         ranks=ranks,
         alphas=alphas,
-        saved=tuple(map(str, config.get("modules_to_save") or ())),
+        saved=tuple(saved),
         keeps_ties=config.get("ensure_weight_tying") is True,
     )
 
@@ -104,11 +107,23 @@ def _values(pattern: Any, where: str) -> list[Any]:
     if not isinstance(pattern, Mapping):
         raise CheckpointError(f"{where}: rank_pattern and alpha_pattern must be mappings; correct adapter_config.json")
     for key in pattern:
+        if _endless(key):
+            raise CheckpointError(f"{where}: {key[:80]!r} could be matched for ever; write the modules' names out in adapter_config.json")
         try:
             re.compile(key)
         except (re.error, RecursionError, OverflowError) as error:
             raise CheckpointError(f"{where}: {key[:80]!r} is no regular expression ({error}); correct adapter_config.json") from error
     return list(pattern.values())
+
+
+def _endless(pattern: str) -> bool:
+    """Whether a regular expression repeats what already repeats, or repeats often, so that matching may take exponential time.
+
+    >>> _endless(r".*layers\\.[0-9]+\\.q_proj"), _endless("(.*.*)*!")
+    (False, True)
+    """
+    repeats = re.findall(r"(?<!\\)[*+{]", pattern)
+    return len(pattern) > 500 or len(repeats) > 3 or bool(re.search(r"(?<!\\)[*+?}].*\)[*+{]", pattern))
 
 
 def _by_pattern(pattern: Mapping[str, Any], module: str, default: Any) -> Any:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import mmap
 import threading
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .dtypes import DTYPES
 from .source import ByteSource
@@ -33,37 +36,67 @@ class FileTensor(TensorRef):
 class StridedTensor(TensorRef):
     """A view into a storage with other than C order, such as a transpose.
 
-    offset and strides: in elements. The tensor is gathered at the first read and let go once it has been delivered in full.
+    offset and strides: in elements. A file on this machine is mapped, so that nothing is held but what the system keeps of it anyway;
+    anything else is gathered at the first read and let go once it has been delivered in full.
     """
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: str, source: ByteSource, offset: int, strides: tuple[int, ...]) -> None:
         super().__init__(name, shape, dtype)
         self.source, self.offset, self.strides = source, offset, strides
         self._lock = threading.Lock()
-        self._gathered: Bytes | None = None
+        self._view: NDArray[Any] | None = None
         self._left = 0
 
     def read_into(self, start: int, out: Bytes) -> None:
-        at = start * DTYPES[self.dtype].itemsize
-        if at < 0 or at + out.nbytes > self.nbytes:
+        size = DTYPES[self.dtype].itemsize
+        count = out.nbytes // size
+        if start < 0 or start + count > self.count:
             raise IndexError(f"{self.name}: elements from {start} on exceed its {self.count}")
+        if not count:
+            return
         with self._lock:
-            if self._gathered is None:
-                self._gathered, self._left = self._gather(), self.nbytes
-            gathered = self._gathered
+            if self._view is None:
+                self._view, self._left = self._opened(), self.nbytes
+            view = self._view
             self._left -= out.nbytes
             if self._left <= 0:
-                self._gathered = None
-        out[:] = gathered[at : at + out.nbytes]
+                self._view = None
+        _copy_flat(view, start, out.view(view.dtype))
 
-    def _gather(self) -> Bytes:
+    def _opened(self) -> NDArray[Any]:
         size = DTYPES[self.dtype].itemsize
-        last = sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
-        span = np.empty((last + 1) * size, np.uint8)
-        self.source.read_into(self.offset * size, span)
-        items = np.dtype(f"V{size}")
-        view = np.lib.stride_tricks.as_strided(span.view(items), self.shape, [s * size for s in self.strides])
-        return np.ascontiguousarray(view).reshape(-1).view(np.uint8)
+        length = (sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True)) + 1) * size
+        first = self.offset * size
+        found = self.source.in_file()
+        if found is not None:
+            at = found.offset + first
+            begin = at // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+            mapped = mmap.mmap(found.descriptor, at - begin + length, access=mmap.ACCESS_READ, offset=begin)
+            span = np.frombuffer(mapped, np.uint8, length, at - begin)
+        else:
+            span = np.empty(length, np.uint8)
+            self.source.read_into(first, span)
+        items = span.view(np.dtype(f"V{size}"))
+        return np.lib.stride_tricks.as_strided(items, self.shape, [s * size for s in self.strides], writeable=False)
+
+
+def _copy_flat(view: NDArray[Any], start: int, out: NDArray[Any]) -> None:
+    """The elements of a view from a flat index on, in C order, without an index or a copy of the rest."""
+    row = math.prod(view.shape[1:])
+    if len(view.shape) <= 1:
+        out[:] = view[start : start + len(out)]
+        return
+    done = 0
+    while done < len(out):
+        first, skipped = divmod(start + done, row)
+        rows = (len(out) - done) // row if not skipped else 0
+        if rows:
+            out[done : done + rows * row].reshape(rows, *view.shape[1:])[...] = view[first : first + rows]
+            done += rows * row
+            continue
+        size = min(row - skipped, len(out) - done)
+        _copy_flat(view[first], skipped, out[done : done + size])
+        done += size
 
 
 def in_order(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:

@@ -22,7 +22,7 @@ from .target import Parents, explained, real_target, refuse_existing
 from .tensors import Bytes, InFile
 
 _JOURNAL = ".journal"
-_FORMAT = 2
+_FORMAT = 3
 
 
 class _Place(NamedTuple):
@@ -71,6 +71,7 @@ class FolderSink:
         self._journal = Journal(self._staging / _JOURNAL, self._beside("journal"), sync=sync)
         self._sizes = {spec[0]: size_of(spec) for spec in specs}
         self._done: set[str] = set()
+        self._notes: dict[str, tuple[str, ...]] = {}
         self._places: dict[str, _Place] = {}
         self._descriptors: list[int] = []
         self._parents = Parents(self.out)
@@ -106,12 +107,15 @@ class FolderSink:
         with explained(self.out):
             yield self._within(name, start, count * self._place(name).itemsize)
 
-    def finish(self, name: str) -> None:
+    def notes(self, name: str) -> tuple[str, ...]:
+        return self._notes.get(name, ())
+
+    def finish(self, name: str, notes: tuple[str, ...] = ()) -> None:
         place = self._place(name)
         with explained(self.out):
             if self._sync:
                 os.fsync(place.descriptor)
-            self._journal.finished(name)
+            self._journal.finished(name, notes)
         self._done.add(name)
 
     def write_file(self, name: str, data: bytes) -> None:
@@ -195,12 +199,13 @@ class FolderSink:
         self._discard()
         self._new = True
 
-    def _keep(self, finished: set[str]) -> None:
+    def _keep(self, finished: Mapping[str, tuple[str, ...]]) -> None:
         """Trust the journal as far as the files bear it out, and remove what a run left that this one may not write."""
         on_disk = {name for shard in self._shards for name in kept(self._staging / shard.name, shard, self._sizes)}
-        self._done = finished & on_disk
-        if finished - on_disk:
-            self._journal.start(self._identity, sorted(self._done))  # before the files change, so that no kill finds it ahead of them
+        self._notes = {name: notes for name, notes in finished.items() if name in on_disk}
+        self._done = set(self._notes)
+        if len(self._done) < len(finished):
+            self._journal.start(self._identity, self._notes)  # before the files change, so that no kill finds it ahead of them
         else:
             self._journal.append()
         for path in self._staging.iterdir():

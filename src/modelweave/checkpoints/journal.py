@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,13 +23,16 @@ class Journal:
         self._descriptor = -1
         self._whole = 0
 
-    def read(self) -> tuple[str | None, set[str]]:
-        """The identity in the first line, or None without a journal, and the finished names. Raises OSError when it cannot be read."""
+    def read(self) -> tuple[str | None, dict[str, tuple[str, ...]]]:
+        """The identity in the first line, or None without a journal, and the finished names with their notes.
+
+        Raises OSError when it cannot be read.
+        """
         self.unpark()
         try:
             text = self._path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
-            return None, set()
+            return None, {}
         values, self._whole = [], 0
         for line in text.split(b"\n")[:-1]:
             try:
@@ -39,14 +42,14 @@ class Journal:
             self._whole += len(line) + 1
         identity = values[0].get("identity") if values and isinstance(values[0], dict) else None
         if not isinstance(identity, str):
-            return None, set()
-        return identity, {v for v in values[1:] if isinstance(v, str)}
+            return None, {}
+        return identity, {v[0]: tuple(v[1:]) for v in values[1:] if isinstance(v, list) and v and all(isinstance(w, str) for w in v)}
 
-    def start(self, identity: str, finished: Iterable[str] = ()) -> None:
+    def start(self, identity: str, finished: Mapping[str, tuple[str, ...]] | None = None) -> None:
         """A new journal in place of any other; a kill leaves the old or the new one."""
-        lines = [json.dumps(value) + "\n" for value in [{"identity": identity}, *finished]]
+        rows = [{"identity": identity}, *([name, *notes] for name, notes in (finished or {}).items())]
         fresh = self._path.with_name(self._path.name + ".new")
-        fresh.write_bytes("".join(lines).encode())
+        fresh.write_bytes("".join(json.dumps(row) + "\n" for row in rows).encode())
         os.replace(fresh, self._path)
         self._open()
 
@@ -55,9 +58,9 @@ class Journal:
         os.truncate(self._path, self._whole)
         self._open()
 
-    def finished(self, name: str) -> None:
+    def finished(self, name: str, notes: tuple[str, ...] = ()) -> None:
         """Record one tensor; a line that does not fit on the disk is taken back."""
-        line = json.dumps(name).encode() + b"\n"
+        line = json.dumps([name, *notes]).encode() + b"\n"
         with self._lock:
             before = os.fstat(self._descriptor).st_size
             try:

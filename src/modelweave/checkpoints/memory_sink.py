@@ -34,7 +34,10 @@ class MemorySink:
         width = DTYPES[self.specs[name][1]].itemsize
         return nullcontext(self.data[name][start * width : (start + count) * width])
 
-    def finish(self, name: str) -> None:
+    def notes(self, name: str) -> tuple[str, ...]:
+        return ()
+
+    def finish(self, name: str, notes: tuple[str, ...] = ()) -> None:
         """Nothing is left to do."""
 
     def side_tensors(

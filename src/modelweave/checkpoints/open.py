@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, printable
 from .hub import hub_id
 from .opened import FileCheckpoint, open_file, open_place
 from .place import LocalPlace, Place
@@ -164,5 +164,4 @@ def _near_names(text: str, near: Any) -> str:
 
 
 def _shown(text: str) -> str:
-    plain = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else "?" for c in plain)[:200]
+    return printable(text.encode("utf-8", "backslashreplace").decode())[:200]

@@ -13,7 +13,7 @@ from .formats import read_weights
 from .json_text import parse_json
 from .place import Place, side_names
 from .shards import Weights, read_folder
-from .source import ByteSource, LocalSource, file_sha256, source_sha256
+from .source import ByteSource, LocalSource, source_sha256
 from .tensors import Checkpoint, TensorRef
 from .ties import tied_heads
 
@@ -56,9 +56,7 @@ class FileCheckpoint(Checkpoint):
             source = file.source
             row = {"name": source.name, "size": source.size, "header_sha256": file.header_sha256}
             digest = self._place.sha256(source.name) if self._place is not None else None
-            if digest is None and isinstance(source, LocalSource) and (hash_large or source.size < HASHED_FREELY):
-                digest = file_sha256(source.path)
-            elif digest is None and hash_large:
+            if digest is None and (hash_large or (isinstance(source, LocalSource) and source.size < HASHED_FREELY)):
                 digest = source_sha256(source)
             files.append({**row, "sha256": digest} if digest is not None else row)
         return {"label": self.label, **self._origin, "files": files}
@@ -72,6 +70,11 @@ class FileCheckpoint(Checkpoint):
         if self._place is not None:
             return self._place.stamp(source.name)
         return f"{source.size} {getattr(source, 'mtime_ns', '')}"
+
+    def check_unchanged(self) -> None:
+        """Raise CheckpointError when a file was changed since it was opened."""
+        for file in self._weights.files:
+            file.source.check_unchanged()
 
     def close(self) -> None:
         """Give open files back; they are given back anyway when the checkpoint is no longer used."""

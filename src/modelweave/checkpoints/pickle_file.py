@@ -17,7 +17,7 @@ from .pickle_globals import Storage, Stored
 from .pickle_machine import unpickle
 from .source import ByteSource, SourceFile, ended
 from .state_dict import described, name_of, state_dict_in
-from .tensors import Bytes, TensorRef
+from .tensors import Bytes, InFile, TensorRef
 from .weights_file import WeightsFile
 
 PICKLE_LIMIT = 512 << 20
@@ -117,16 +117,21 @@ class _Member(ByteSource):
     def read_into(self, offset: int, out: Bytes) -> None:
         if offset + out.nbytes > self.size:
             raise ended(self.where, offset + out.nbytes, self.size)
-        if self._start < 0:
-            self._start = self._find()
-        self.source.read_into(self._start + offset, out)
+        self.source.read_into(self._begin() + offset, out)
 
-    def _find(self) -> int:
+    def in_file(self) -> InFile | None:
+        found = self.source.in_file()
+        return found and InFile(found.descriptor, found.offset + self._begin())
+
+    def _begin(self) -> int:
+        if self._start >= 0:
+            return self._start
         header = self.source.read(self._header, 30)
         name, extra = struct.unpack("<HH", header[26:30])
         start: int = self._header + 30 + name + extra
         if header[:4] != b"PK\x03\x04" or start + self.size > self.source.size:
             raise CheckpointError(f"{self.where}: a local header in its zip directory is damaged; copy or download it again")
+        self._start = start
         return start
 
 

@@ -10,6 +10,8 @@ from ..errors import CheckpointError, UnsafeFileError
 from .dtypes import TAG_OF_TORCH
 
 _MOST_AXES = 64
+_MOST_TEXT = 1 << 10
+"""Bytes that one call may make, so that a small file cannot ask for much memory by calling often."""
 
 
 class Damaged(Exception):
@@ -86,6 +88,8 @@ def _of_type(function: Any, kind: Any, arguments: Any, state: Any = None) -> Any
 
 
 def _size(lengths: Any = ()) -> tuple[Any, ...]:
+    if not isinstance(lengths, (list, tuple)) or len(lengths) > _MOST_AXES:
+        raise Damaged("a shape that is no list of lengths")
     return tuple(lengths)
 
 
@@ -103,6 +107,8 @@ def _encoded(text: Any, encoding: Any = "utf-8") -> bytes:
     # how pickles of protocol 2 write bytes
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1", "utf-8"):
         raise Damaged("bytes in an unknown encoding")
+    if len(text) > _MOST_TEXT:
+        raise Damaged("more bytes in one piece than a state dict needs")
     return text.encode(encoding)
 
 
@@ -135,6 +141,7 @@ _OTHER_DTYPES = (
     *("complex32", "complex64", "complex128", "qint8", "quint8", "qint32"),
     *("float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"),
 )
+_SCHEMES = ("per_tensor_affine", "per_channel_affine", "per_tensor_symmetric", "per_channel_symmetric")
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
@@ -160,7 +167,7 @@ def _table() -> Mapping[str, Any]:
     for module in ("torch", "torch.cuda", "torch.storage"):
         words.update({f"{module}.{name}": Word(f"{module}.{name}", tag) for name, tag in _STORAGES.items()})
     words.update({f"torch.{name}": Word(f"torch.{name}", tag) for name, tag in TAG_OF_TORCH.items()})
-    words.update({f"torch.{name}": Word(f"torch.{name}") for name in _OTHER_DTYPES})
+    words.update({f"torch.{name}": Word(f"torch.{name}") for name in (*_OTHER_DTYPES, *_SCHEMES)})
     for name in ("torch.Tensor", "torch._tensor.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"):
         words[name] = Word(name)
     return words

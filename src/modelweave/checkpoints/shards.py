@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,7 @@ PREFERRED = (
 )
 """The names that transformers and diffusers write, the first found wins."""
 _INDEX = ".index.json"
+_ONE_OF_SEVERAL = re.compile(r"-(\d+)-of-(\d+)\.[a-z]+$")
 _INDEX_LIMIT = 100_000_000
 _OTHER_STATE = ("adapter_model", "optimizer", "scheduler", "rng_state", "scaler", "training_args", "random_states")
 
@@ -68,6 +70,10 @@ def choose(place: Place) -> tuple[str, list[str]]:
         files = [name for name in weights if name.endswith(endings)]
         if len(indices) == 1 or (not indices and len(files) == 1):
             chosen = (indices or files)[0]
+            if (part := _ONE_OF_SEVERAL.search(chosen)) and int(part[2]) > 1:
+                raise CheckpointError(
+                    f"{place.where}: has '{chosen}' alone, expected {int(part[2])} such files and their index; copy or download the rest"
+                )
             return chosen, [other for other in weights if other != chosen]
         if files:
             shown = ", ".join((indices or files)[:8]) + (", ..." if len(indices or files) > 8 else "")
@@ -93,7 +99,7 @@ def _no_weights(place: Place, names: Sequence[str]) -> str:
 
 def _weight_map(data: bytes, where: str) -> dict[str, str]:
     index = parse_json(data, where).get("weight_map")
-    if not isinstance(index, dict) or not all(isinstance(shard, str) for shard in index.values()):
+    if not index or not isinstance(index, dict) or not all(isinstance(shard, str) for shard in index.values()):
         raise CheckpointError(f"{where}: expected weight_map, from tensor name to file name; get a fresh copy of it")
     for shard in set(index.values()):
         if shard in ("", ".", "..") or any(mark in shard for mark in ("/", "\\", "\0", ":")):

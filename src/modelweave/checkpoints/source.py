@@ -10,7 +10,6 @@ import stat
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ HELD_FILES = 256
 # reentrant, because a garbage collection inside the lock may close files
 _held_lock = threading.RLock()
 _held = 0
+_hashes: dict[tuple[int, ...], str] = {}
 
 
 class ByteSource(ABC):
@@ -36,6 +36,8 @@ class ByteSource(ABC):
     name: str
     where: str
     size: int
+    identity: tuple[int, ...] | None = None
+    """What stays the same as long as the bytes do, where that can be told."""
 
     @abstractmethod
     def read_into(self, offset: int, out: Bytes) -> None:
@@ -51,6 +53,9 @@ class ByteSource(ABC):
         self.read_into(offset, out)
         return out.tobytes()
 
+    def check_unchanged(self) -> None:  # noqa: B027, most sources cannot tell
+        """Raise CheckpointError when the bytes were changed since the source was opened."""
+
     def close(self) -> None:  # noqa: B027, most sources hold nothing
         """Give back what is held; reading again opens it again."""
 
@@ -59,7 +64,7 @@ class LocalSource(ByteSource):
     """A plain file. It is opened once and shared; it may be replaced under its name without harm while it is held."""
 
     def __init__(self, path: str | os.PathLike[str], name: str | None = None, where: str | None = None) -> None:
-        self.path = Path(path)
+        self.path = Path(os.path.abspath(path))
         self.name = name or self.path.name
         self.where = where or f"'{self.name}'"
         with self._told():
@@ -67,7 +72,7 @@ class LocalSource(ByteSource):
         if not stat.S_ISREG(found.st_mode):
             raise CheckpointError(f"{self.where}: expected a plain file, got a folder, pipe or device; give the path of a file")
         self.size, self.mtime_ns = found.st_size, found.st_mtime_ns
-        self._identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        self.identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
         self._lock = threading.Lock()
         self._fd: int | None = None
         self._closer: Any = None
@@ -88,6 +93,14 @@ class LocalSource(ByteSource):
     def in_file(self) -> InFile | None:
         descriptor = self._hold()
         return None if descriptor is None else InFile(descriptor, 0)
+
+    def check_unchanged(self) -> None:
+        with self._lock:
+            if self._fd is None:
+                return
+            found = os.fstat(self._fd)
+        if (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) != self.identity:
+            raise CheckpointError(f"{self.where}: was changed while it was read; run again once it is finished")
 
     def close(self) -> None:
         with self._lock:
@@ -116,7 +129,7 @@ class LocalSource(ByteSource):
         with self._told():
             fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
         found = os.fstat(fd)
-        if (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) != self._identity:
+        if (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) != self.identity:
             os.close(fd)
             raise CheckpointError(f"{self.where}: the file changed after it was opened; open the checkpoint again")
         return fd
@@ -198,25 +211,19 @@ def ended(where: str, expected: int, got: int) -> CheckpointError:
     return CheckpointError(f"{where}: ends after {got} bytes, expected at least {expected}; it is truncated, copy or download it again")
 
 
-def file_sha256(path: str | os.PathLike[str]) -> str:
-    """The sha256 of a file in hexadecimal; unchanged files are hashed once."""
-    found = os.stat(path)
-    return _file_sha256(os.fspath(path), found.st_size, found.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _file_sha256(path: str, size: int, mtime_ns: int) -> str:
-    return source_sha256(LocalSource(path))
-
-
 def source_sha256(source: ByteSource) -> str:
-    """The sha256 of everything in a source."""
+    """The sha256 in hexadecimal of everything in a source; files that did not change are hashed once."""
+    if source.identity is not None and source.identity in _hashes:
+        return _hashes[source.identity]
     digest, buffer = hashlib.sha256(), np.empty(1 << 20, np.uint8)
     for at in range(0, source.size, len(buffer)):
         part = buffer[: min(len(buffer), source.size - at)]
         source.read_into(at, part)
         digest.update(part.data)
-    return digest.hexdigest()
+    found = digest.hexdigest()
+    if source.identity is not None:
+        _hashes[source.identity] = found
+    return found
 
 
 def _release(fd: int | None) -> None:

@@ -65,7 +65,10 @@ class Spill(ByteSource):
     def is_done(self, name: str) -> bool:
         return False
 
-    def finish(self, name: str) -> None:
+    def notes(self, name: str) -> tuple[str, ...]:
+        return ()
+
+    def finish(self, name: str, notes: tuple[str, ...] = ()) -> None:
         """Nothing is left to do."""
 
     def write(self, name: str, start: int, data: Bytes) -> None:

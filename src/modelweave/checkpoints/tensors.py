@@ -118,6 +118,9 @@ class Checkpoint(Mapping[str, TensorRef]):
         """Where this came from, for the manifest. hash_large: whether large files are read for their hash."""
         return {"label": self.label}
 
+    def check_unchanged(self) -> None:
+        """Raise CheckpointError when what is read was changed since it was opened, as far as that can be told."""
+
 
 def _is_text(name: str) -> bool:
     try:
@@ -139,5 +142,8 @@ class Sink(Protocol):
     def room(self, name: str, start: int, count: int) -> AbstractContextManager[Bytes | InFile | None]:
         """Where `count` elements may be put instead of a call of `write`, as long as the context lasts; None: only `write` will do."""
 
-    def finish(self, name: str) -> None:
-        """The tensor is whole."""
+    def finish(self, name: str, notes: tuple[str, ...] = ()) -> None:
+        """The tensor is whole. notes: what the report says of it."""
+
+    def notes(self, name: str) -> tuple[str, ...]:
+        """What an earlier run noted of a tensor that it finished."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import __version__
-from ..errors import ModelweaveError
+from ..errors import ModelweaveError, printable
 from .advise import advise
 from .blend import blend
 from .demo import demo
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModelweaveError as error:
         if os.environ.get("MODELWEAVE_DEBUG", "0") not in ("", "0"):
             traceback.print_exc()
-        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        print(f"error: {printable(' '.join(str(error).splitlines()))}", file=sys.stderr)
         return error.exit_code
     except _ClickException as error:
         error.show()

@@ -78,11 +78,12 @@ class JoinedSink:
     def room(self, name: str, start: int, count: int) -> AbstractContextManager[Bytes | InFile | None]:
         return nullcontext() if name in self.parts else self.sink.room(name, start, count)
 
-    def finish(self, name: str) -> None:
-        for plan in self.parts[name][1] if name in self.parts else ():
-            self.sink.finish(plan.name)
-        if name not in self.parts:
-            self.sink.finish(name)
+    def notes(self, name: str) -> tuple[str, ...]:
+        return self.sink.notes(name)
+
+    def finish(self, name: str, notes: tuple[str, ...] = ()) -> None:
+        for part in [plan.name for plan in self.parts[name][1]] if name in self.parts else [name]:
+            self.sink.finish(part, notes)
 
 
 def join(plans: Sequence[TensorPlan], sink: JoinedSink) -> list[TensorPlan]:

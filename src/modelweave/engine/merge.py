@@ -26,7 +26,7 @@ from ..recipes.describe import parameter_sets
 from ..recipes.load import load_recipe
 from ..recipes.plan import Plan
 from ..recipes.planned import plan_documents
-from .run import Progress, TensorReport, run
+from .run import Progress, TensorReport, run, thread_count
 from .two_pass import Kept
 
 SHARD = 5_000_000_000
@@ -148,6 +148,8 @@ def write_plan(
             kept=kept,
             masks_into=sink,
         )
+        for checkpoint in plan.checkpoints:
+            checkpoint.check_unchanged()
         record = _record(plan, reports, kept, seed)
         record |= {"inputs": _provenance(plan, hash_inputs, threads), "fingerprint": identity, "documents": dict(earlier or {})}
         record["seconds"] = time.time() - began
@@ -174,7 +176,7 @@ def _input_folders(plan: Plan) -> list[Path]:
 
 def _provenance(plan: Plan, hash_large: bool, threads: int | None) -> list[dict[str, Any]]:
     """Where each input came from, with its hashes, which are found side by side."""
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(thread_count(threads)) as pool:
         return list(pool.map(lambda checkpoint: checkpoint.provenance(hash_large=hash_large), plan.checkpoints))
 
 

@@ -67,7 +67,7 @@ def run(
     Results do not depend on threads, memory or chunks. Raises the first error of any worker.
     """
     check_device(device)
-    threads = threads or os.cpu_count() or 1
+    threads = thread_count(threads)
     joined = JoinedSink(sink, kernels())
     left = join(tensors, joined)
     bench = Workbench(
@@ -82,6 +82,13 @@ def run(
         if masks_into is not None:
             write_masks(bench, tensors, masks_into, run_all)
     return [_report(bench, plan) for plan in tensors]
+
+
+def thread_count(threads: int | None) -> int:
+    """The workers to use, one a core by default."""
+    if threads is not None and (isinstance(threads, bool) or threads < 1):
+        raise ParameterError(f"threads: expected a whole number from 1 on, got {threads!r}")
+    return threads or os.cpu_count() or 1
 
 
 def kernels() -> Kernels:
@@ -133,7 +140,7 @@ def _finished(bench: Workbench, plan: TensorPlan, step: Step | None) -> Stages:
             yield from stages_of(bench, plan) if step is None else adding_job(bench, plan, step)
         except ParameterError as error:
             raise ParameterError(f"{plan.name}: {error}") from error
-    bench.sink.finish(plan.name)
+    bench.sink.finish(plan.name, tuple(bench.notes.get(plan.name, ())))
 
 
 def _chunk(tensors: Sequence[TensorPlan], threads: int, memory: int) -> int:
@@ -179,7 +186,7 @@ def passes(plan: TensorPlan) -> int:
 
 def _report(bench: Workbench, plan: TensorPlan) -> TensorReport:
     action = plan.method.name if plan.method else "copied"
-    notes = ((plan.reason,) if plan.reason else ()) + tuple(bench.notes.get(plan.name, ()))
+    notes = ((plan.reason,) if plan.reason else ()) + tuple(bench.notes.get(plan.name) or bench.sink.notes(plan.name))
     return TensorReport(plan.name, action, plan.shape, plan.dtype, plan.labels, notes)
 
 

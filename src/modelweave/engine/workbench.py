@@ -22,6 +22,8 @@ SPAN = 1024 * BLOCK
 """Elements of the unit of work. Sums are rounded once a span, so this is fixed, whatever the memory and the threads."""
 CHUNK = 256 * BLOCK
 """Elements read at once; a divisor of SPAN."""
+_LAST_STEP = {"F8_E4M3": 5, "F8_E5M2": 13}
+"""Logarithm of the distance between the two largest values of a type."""
 KERNEL_OUTPUTS = ("F64", "F32", "F16", "BF16")
 Compute = Callable[[Chunk, Room, str], int]
 """(chunk, what to fill, its type) -> the kernel's flags."""
@@ -152,7 +154,10 @@ class Workbench:
                 return
         out = scratch.take("output", chunk.count * DTYPES[dtype].itemsize)
         self.check(plan, compute(chunk, out, dtype))
-        stored = out if dtype == plan.dtype else _narrow(out, plan.dtype)
+        stored = out
+        if dtype != plan.dtype:
+            stored, too_large = _narrow(out, plan.dtype)
+            self.check(plan, OUTPUT_BIT if too_large else 0)
         self.sink.write(plan.name, chunk.start, stored)
         self.moved(len(stored))
 
@@ -182,12 +187,15 @@ def total(results: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     return summed
 
 
-def _narrow(values: Bytes, dtype: str) -> Bytes:
-    """float32 bytes as one of the 8-bit types, which torch rounds."""
+def _narrow(values: Bytes, dtype: str) -> tuple[Bytes, bool]:
+    """float32 bytes as one of the 8-bit types, which torch rounds; and whether a value rounds to more than the type holds."""
     import torch
 
-    narrow = torch.from_numpy(values.view(np.float32)).to(getattr(torch, DTYPES[dtype].torch))
-    return np.asarray(narrow.view(torch.uint8).numpy())
+    wide = torch.from_numpy(values.view(np.float32))
+    kind = getattr(torch, DTYPES[dtype].torch)
+    # halfway from the largest value to where the next one would be
+    limit = torch.finfo(kind).max + 2 ** _LAST_STEP[dtype] / 2
+    return np.asarray(wide.to(kind).view(torch.uint8).numpy()), bool((wide.abs() >= limit).any())
 
 
 def options_of(part: Any, options: Any) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def _names(block: Block, territory: Territory, all_: Sequence[Territory], views:
     ordered = dict.fromkeys(name for view in (donor, *holders) for name in view.checkpoint)
     found = []
     for name in ordered:
-        if covering(name, all_) is not territory or not any(view.stored(name) for view in holders):
+        if covering(name, all_) is not territory or all(view.stored(name) is None for view in holders):
             continue
         place = next((view.layout.places[name] for view in holders if name in view.layout.places), None)
         if territory.stack is None or place is None or place.stack != territory.stack:

@@ -42,7 +42,9 @@ def _union(
     takes_deltas = method.needs.base != "input" and around.base_label is not None
     members = [part for part in present if part is not base]
     if takes_deltas and base is None:
-        return copied(output, present[0], present, f"{lacking} (missing: union)", around)
+        others = ", ".join(f"'{part.view.label}'" for part in present[1:])
+        gives_way = f", {others} give way" if others else ""
+        return copied(output, present[0], present, f"{lacking} (missing: union){gives_way}", around)
     if len(present) == 1 or len(members) < method.needs.min_models:
         return copied(output, base or present[0], present, f"{lacking}, too few are left for {method.name} (missing: union)", around)
     return present
