@@ -536,7 +536,10 @@ def test_shapes_may_come_from_the_base():
 
 def test_types():
     half = llama("a", dtype="F16")
-    assert tensor(planned(LINEAR, half, llama("b")), "model.norm.weight").dtype == "F16"
+    assert tensor(planned(LINEAR, half, llama("b", dtype="F16")), "model.norm.weight").dtype == "F16"
+    mixed = planned(LINEAR, half, llama("b"))  # bfloat16, which float16 cannot hold
+    assert tensor(mixed, "model.norm.weight").dtype == "F32" and mixed.config["torch_dtype"] == "float32"
+    assert "the inputs have different types (BF16, F16), the result has F32" in " ".join(mixed.warnings)
     assert tensor(planned(LINEAR + "dtype: torch.bfloat16", half, llama("b")), "model.norm.weight").dtype == "BF16"
     assert tensor(planned(LINEAR + "dtype: bfloat16\nout_dtype: float64", half, llama("b")), "model.norm.weight").dtype == "F64"
 

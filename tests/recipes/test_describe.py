@@ -10,7 +10,7 @@ import pytest
 from modelweave.catalog import METHODS
 from modelweave.errors import CheckpointError, ModelweaveError, RecipeError
 from modelweave.recipes.build import build_plan
-from modelweave.recipes.describe import as_dict, dropped_rows, input_rows, output_rows, peak_buffers, totals
+from modelweave.recipes.describe import as_dict, dropped_rows, input_rows, output_rows, parameter_sets, peak_buffers, totals, whole_matrices
 from modelweave.recipes.in_memory import plan_members
 from modelweave.recipes.load import parse_recipe
 from modelweave.recipes.planned import PlannedCheckpoint, plan_documents
@@ -41,6 +41,16 @@ def test_rows_and_totals_by_hand():
     assert summary.peak == 128 * 4 * 2 and peak_buffers(plan, 100) == 100
     assert dropped_rows(plan.dropped)[0] == ("layers of 'b' that are in no slice", 9, "b: model.layers.0.input_layernorm.weight")
     assert summary.dropped == sum(count for _, count, _ in dropped_rows(plan.dropped)) == 9 + 6 + 1 + 2
+
+
+def test_whole_matrices_are_counted_and_warned_of():
+    text = "merge_method: tsv_m\nbase_model: base\nmodels: [{model: a}, {model: b}]\n"
+    plan = planned(text, *(llama(name, rows=1 << 16) for name in ("base", "a", "b")))
+    need = (14 + 12 * 2) * (1 << 16) * 4 * 4  # the embedding, 65,536 x 4, in float32
+    assert totals(plan, 1 << 20).peak == need
+    assert "tsv_m needs whole matrices, about 39.8 MB" in whole_matrices(plan, 1 << 20)
+    assert whole_matrices(plan, 1 << 30) is None
+    assert whole_matrices(planned(STACK, llama("a"), llama("b")), 1) is None
 
 
 def test_input_rows():
@@ -189,3 +199,18 @@ def test_forms_of_mergekits_examples_plan_without_complaint(name):
     if name == "stack":
         assert plan.config["num_hidden_layers"] == 44
         assert tensor(plan, "model.layers.24.mlp.down_proj.weight").inputs[0].name == "model.layers.20.mlp.down_proj.weight"
+
+
+def test_a_document_that_nothing_uses_is_warned_of():
+    text = "name: x\nmerge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\n---\n"
+    plans = plan_documents(parse_recipe(text + text.removesuffix("---\n").replace("name: x\n", "")), opened={"a": llama("a")})
+    assert plans[0].warnings[-1] == "document 'x' is used by no other; its result is not kept"
+
+
+def test_parameters_as_resolved():
+    text = "merge_method: ties\nbase_model: base\nmodels: [{model: a}, {model: b}]\nparameters: {density: [1, 0.4], weight: 2}\n"
+    plan = planned(text, llama("base", 2), llama("a", 2), llama("b", 2))
+    sets, place = parameter_sets(plan.tensors)
+    assert [s["models"][0]["density"] for s in sets] == [1, 0.4]
+    assert sets[place["model.layers.1.mlp.down_proj.weight"]]["models"][1] == {"model": "b", "weight": 2.0, "density": 0.4}
+    assert as_dict(plan)["parameters"] == sets

@@ -225,3 +225,38 @@ def test_the_resolved_recipe_reads_back_as_itself():
 
     (again,) = parse_recipe(json.dumps(document.resolved()))
     assert again == document
+
+
+def test_a_mistake_is_blamed_on_the_file_that_holds_it(tmp_path):
+    (tmp_path / "inner.yml").write_text("dtype: float16\nmodels:\n  - model: a\n    parameters:\n      weight: []\n")
+    (tmp_path / "outer.yml").write_text("include: inner.yml\nmerge_method: linear\n")
+    with pytest.raises(RecipeError, match=r"^inner\.yml: line 5: models\[0\]\.parameters\.weight"):
+        load_recipe(tmp_path / "outer.yml")
+    with pytest.raises(RecipeError, match=r"^--set models\[0\]\.parameters\.weight=\[\]: models\[0\]"):
+        load_recipe(tmp_path / "outer.yml", ["models[0].parameters.weight=[]"])
+    with pytest.raises(RecipeError, match=r"^--set include=x\.yml: files are included before values are set"):
+        load_recipe(tmp_path / "outer.yml", ["include=x.yml"])
+
+
+def test_a_tokenizer_of_another_document_is_a_dependency():
+    text = """
+name: y
+merge_method: linear
+models: [{model: a, parameters: {weight: 1}}]
+tokenizer_source: x
+---
+name: x
+merge_method: linear
+models: [{model: b, parameters: {weight: 1}}]
+---
+merge_method: linear
+models: [{model: y, parameters: {weight: 1}}]
+tokenizer: {source: union, tokens: {t: {source: z}}}
+---
+name: z
+merge_method: linear
+models: [{model: b, parameters: {weight: 1}}]
+"""
+    documents = parse_recipe(text)
+    assert [d.name for d in documents] == ["x", "y", "z", None]
+    assert [d.needs for d in documents] == [(), ("x",), (), ("y", "z")]

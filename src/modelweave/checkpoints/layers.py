@@ -68,6 +68,18 @@ def find_layout(names: Iterable[str]) -> Layout:
     return Layout({p.stack: counts[p.stack] for p in places.values()}, places)
 
 
+def without_extra(layout: Layout, first: int) -> Layout:
+    """The layout whose deepest stacks end before that layer; what stands there and after belongs to no stack.
+
+    >>> without_extra(find_layout(["h.0.w", "h.1.w", "h.2.w"]), 2).stacks
+    {'h': 2}
+    """
+    deepest = max(layout.stacks.values(), default=0)
+    cut = {stack for stack, count in layout.stacks.items() if count == deepest > first}
+    places = {name: place for name, place in layout.places.items() if place.stack not in cut or place.layer < first}
+    return Layout({stack: first if stack in cut else count for stack, count in layout.stacks.items()}, places)
+
+
 def main_stack(layout: Layout, declared: int | None, label: str) -> str:
     """The stack that `slices` speak of.
 
@@ -122,8 +134,8 @@ def module_prefix(module: str, names: Iterable[str]) -> str | None:
 
 
 _SYNONYMS = {
-    "text_decoder": ("language_model", "text_model", "llm"),
+    "text_decoder": ("language_model", "text_model", "llm", "model"),
     "vision_tower": ("visual", "vision_model", "vision_encoder"),
     "vision_model": ("visual", "vision_tower"),
-    "multi_modal_projector": ("mm_projector", "projector"),
+    "multi_modal_projector": ("mm_projector", "projector", "merger"),
 }

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,8 @@ def merge_recipe(
         plan = build_plan(documents[-1], near=path.parent, opened=opened, seed=seed)
         result = write_plan(plan, out, earlier=records, **options)
         stages.remove()
-    return result
+    unused = [warning for plan in plans[:-1] for warning in plan.warnings]
+    return replace(result, warnings=tuple(dict.fromkeys((*unused, *result.warnings))))
 
 
 def _fingerprint_of(folder: Path) -> str | None:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ..errors import CompatibilityError, ParameterError
 from ..method import Method
 from ..weights.part import spec_of
@@ -112,7 +114,7 @@ def _merged(
     plan = TensorPlan(
         name=output.name,
         shape=lender.ref.shape,
-        dtype=out_dtype(lender.ref, around.document),
+        dtype=out_dtype([part.ref for part in present], around.document),
         method=method,
         inputs=tuple(part.ref for part in members),
         base=base.ref if base is not None else None,
@@ -128,15 +130,21 @@ def _merged(
 
 
 def _check_answer(plan: TensorPlan) -> None:
-    """Ask a part that needs no look at the values for its coefficients, so that what it refuses is refused before a byte is read."""
+    """Ask a part for its coefficients, so that what it refuses is refused before a byte is read.
+
+    One that wants inner products is asked as if the inputs had nothing in common; what it says of them does not count.
+    """
     assert plan.method is not None
     spec = spec_of(plan.method.combine)
-    if spec.kind == "coefficients" and not spec.gram:
-        options = {name: plan.shared[name] for name in spec.options} | ({"context": plan.context} if spec.placed else {})
-        try:
-            plan.method.combine(None, plan.per_input, **options)
-        except ParameterError as error:
-            raise ParameterError(f"{plan.name}: {error}") from error
+    if spec.kind != "coefficients":
+        return
+    options = {name: plan.shared[name] for name in spec.options} | ({"context": plan.context} if spec.placed else {})
+    try:
+        plan.method.combine(np.eye(len(plan.inputs)) if spec.gram else None, plan.per_input, **options)
+    except ParameterError as error:
+        raise ParameterError(f"{plan.name}: {error}") from error
+    except CompatibilityError:
+        pass
 
 
 def _numbers(members: Sequence[Part], step: int) -> tuple[int, ...]:

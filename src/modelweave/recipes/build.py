@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..checkpoints.dtypes import DTYPES
 from ..checkpoints.tensors import Checkpoint
 from ..errors import CompatibilityError, RecipeError
 from ..method import Method
@@ -136,7 +137,9 @@ def _finished(
 ) -> Plan:
     views, donor, vocabulary = around.views, around.donor, around.vocabulary
     checkpoints = tuple(view.checkpoint for view in views.values())
-    config, more = result_config(document, donor, views, territories, untied)
+    dtype, more = _mixed_types(document, tensors)
+    warnings += more
+    config, more = result_config(document, donor, views, territories, untied, dtype)
     warnings += more
     files = inherited_files(donor.checkpoint)
     if vocabulary is None:
@@ -170,3 +173,14 @@ def _finished(
         seed=seed if seed is not None else document.seed or 0,
         vocabulary=() if vocabulary is None else vocabulary.summary(),
     )
+
+
+def _mixed_types(document: Document, tensors: Sequence[TensorPlan]) -> tuple[str | None, list[str]]:
+    """The type of the result in torch's words where inputs of several types made it, and a warning that says so."""
+    mixed = [t for t in tensors if t.method is not None and len({ref.stored for ref in t.sources}) > 1]
+    if not mixed or document.dtype is not None or document.out_dtype is not None:
+        return None, []
+    types = sorted({ref.stored for t in mixed for ref in t.sources})
+    made = {t.dtype for t in mixed}
+    warning = f"the inputs have different types ({', '.join(types)}), the result has {', '.join(sorted(made))}; set dtype to choose another"
+    return (DTYPES[made.pop()].torch if len(made) == 1 else None), [warning]

@@ -242,10 +242,10 @@ class Document(_Strict):
         return _plain(self.model_dump(mode="json", exclude_none=True, exclude_defaults=True))  # type: ignore[no-any-return]
 
 
-def validated(data: Any, *, where: str = "recipe", lines: Mapping[tuple[Any, ...], int] | None = None) -> Document:
+def validated(data: Any, *, where: str = "recipe", spots: Mapping[tuple[Any, ...], str] | None = None) -> Document:
     """The checked recipe, or a RecipeError with one sentence about its first mistake.
 
-    lines: line of each value by path, for messages.
+    spots: where each value stands, by its path, for messages.
     >>> validated({"merge_method": "linear", "models": [{"model": "a"}]}).models[0].model.label
     'a'
     """
@@ -255,16 +255,15 @@ def validated(data: Any, *, where: str = "recipe", lines: Mapping[tuple[Any, ...
     try:
         return Document.model_validate(data)
     except ValidationError as error:
-        raise RecipeError(_sentence(error, where, lines or {})) from None
+        raise RecipeError(_sentence(error, where, spots or {})) from None
 
 
-def _sentence(error: ValidationError, where: str, lines: Mapping[tuple[Any, ...], int]) -> str:
+def _sentence(error: ValidationError, where: str, spots: Mapping[tuple[Any, ...], str]) -> str:
     first = error.errors()[0]
     context = first.get("ctx", {})
     path = tuple(first["loc"])
     pointed = (*path, context["key"]) if "key" in context else path
-    line = next((lines[pointed[:n]] for n in range(len(pointed), 0, -1) if pointed[:n] in lines), None)
-    spot = where + (f": line {line}" if line else "")
+    spot = next((spots[pointed[:n]] for n in range(len(pointed), 0, -1) if pointed[:n] in spots), where)
     if first["type"] == "missing":
         return f"{spot}: {dotted(path[:-1]) or 'recipe'}: expected the key '{path[-1]}', which is missing"
     place = f"{dotted(path)}: " if path else ""

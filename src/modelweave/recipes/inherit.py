@@ -9,7 +9,7 @@ from typing import Any
 from ..checkpoints.tensors import Checkpoint
 from ..errors import RecipeError
 from .document import Document
-from .layer_config import layers_key, with_layers
+from .layer_config import kinds_by_position, layers_key, with_layers
 from .outputs import Territory
 from .views import View
 from .yaml_text import read_yaml
@@ -26,9 +26,12 @@ _WEIGHT_WORDS = (".index.json", "safetensors", "pytorch_model", "training_args",
 
 
 def result_config(
-    document: Document, donor: View, views: Mapping[str, View], territories: Sequence[Territory], untied: bool
+    document: Document, donor: View, views: Mapping[str, View], territories: Sequence[Territory], untied: bool, dtype: str | None = None
 ) -> tuple[dict[str, Any] | None, list[str]]:
-    """The donor's config with the number of layers, the dtype and the tie as they are in the result; and warnings."""
+    """The donor's config with the number of layers, the dtype and the tie as they are in the result; and warnings.
+
+    dtype: of the result where that is neither the donor's nor said in the recipe.
+    """
     if donor.checkpoint.config is None:
         return None, []
     config, warnings = dict(donor.checkpoint.config), []
@@ -46,8 +49,12 @@ def result_config(
         for block in territory.region.blocks:
             first = block.sources[0]
             parts.append((views[first.label].checkpoint.config, first.first, first.first + (block.count or 0)))
+        if moved := kinds_by_position(config, key, parts):
+            warnings.append(
+                f"config.json tells kinds of layers by their number ({', '.join(moved)}), and the stack numbers them anew; check it"
+            )
         config = with_layers(config, key, parts)
-    word = document.out_dtype or document.dtype
+    word = document.out_dtype or document.dtype or dtype
     if word is not None:
         config = _with_dtype(config, word, top=True)
     if untied:

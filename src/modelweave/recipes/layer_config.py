@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,17 @@ _SIDES = {
     "decoder": ("decoder",),
 }
 
+_ONE_A_LAYER = re.compile(r"layer|block|head|multiplier|window|rope|kind")
+"""What the key of a list with one entry a layer looks like; other lists may have that length by chance."""
+_LISTS_OF_LAYERS = ("mlp_only_layers", "moe_layers", "full_attn_idxs", "attn_layer_indices", "cross_attention_layers")
+_BY_POSITION = (
+    "first_k_dense_replace", "decoder_sparse_step", "interleave_moe_layer_step", "attn_layer_period", "attn_layer_offset",
+    "expert_layer_period", "expert_layer_offset", "full_attention_interval", "sliding_window_pattern", "no_rope_layer_interval",
+    "global_attn_every_n_layers", "cross_attention_interval",
+)  # fmt: skip
+
 Path = tuple[str, ...]
+Part = tuple[Mapping[str, Any] | None, int, int]
 
 
 def _places(config: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, int]]:
@@ -52,20 +63,25 @@ def layers_key(config: Mapping[str, Any], stack: str, count: int) -> Path | None
     >>> layers_key({"num_layers": 6, "num_decoder_layers": 6}, "decoder.block", 6)
     ('num_decoder_layers',)
     """
-    wanted = _sides_of(tuple(stack.split(".")))
+    places = list(_places(config))
+    told_apart = {side for path, _ in places for side in _sides_of(path)}
+    # a model that is a tower itself has one count, without a word for the tower
+    wanted = {side for side in _sides_of(tuple(stack.split("."))) if side in told_apart or side not in ("vision", "audio")}
     best: tuple[int, Path] | None = None
-    for path, value in _places(config):
+    for path, value in places:
         sides = _sides_of(path)
         if value != count or ({"vision", "audio"} & (sides ^ wanted)) or ({"encoder", "decoder"} <= (sides | wanted) - (sides & wanted)):
             continue
         score = len(sides & wanted) - len(sides - wanted)
         if best is None or score > best[0]:
             best = (score, path)
+    if best and best[1] == ("num_layers",) and "decoder" in wanted and config.get("is_encoder_decoder"):
+        return ("num_decoder_layers",)  # unsaid as long as it is the encoder's
     return best[1] if best else None
 
 
-def with_layers(config: Mapping[str, Any], key: Path, parts: Sequence[tuple[Mapping[str, Any] | None, int, int]]) -> dict[str, Any]:
-    """The config for stacked layers: their number, and lists with one entry a layer (such as layer_types) put together alike.
+def with_layers(config: Mapping[str, Any], key: Path, parts: Sequence[Part]) -> dict[str, Any]:
+    """The config for stacked layers: their number, lists with one entry a layer and lists of layers put together alike.
 
     parts: for each slice the config of the model that it comes from, its first layer and the one after its last.
     """
@@ -73,16 +89,39 @@ def with_layers(config: Mapping[str, Any], key: Path, parts: Sequence[tuple[Mapp
     spot: Any = result
     for word in key[:-1]:
         spot = spot[word]
-    count = spot[key[-1]]
+    count = spot.get(key[-1], spot.get("num_layers"))
     for name, value in list(spot.items()):
-        if isinstance(value, list) and len(value) == count:
-            joined: list[Any] = []
-            for other, first, end in parts:
-                source = _entry(other, (*key[:-1], name))
-                joined += (source if isinstance(source, list) and len(source) >= end else value)[first:end]
-            spot[name] = joined
+        if not isinstance(value, list):
+            continue
+        lists = [(found if isinstance(found := _entry(other, (*key[:-1], name)), list) else value) for other, _, _ in parts]
+        if name in _LISTS_OF_LAYERS:
+            spot[name] = _renumbered(lists, parts)
+        elif len(value) == count and _ONE_A_LAYER.search(name):
+            spot[name] = [entry for held, (_, first, end) in zip(lists, parts, strict=True) for entry in held[first:end]]
+    if key[-1] == "num_layers" and "num_decoder_layers" not in spot and spot.get("is_encoder_decoder"):
+        spot["num_decoder_layers"] = count  # unsaid, it would follow the encoder's
     spot[key[-1]] = sum(end - first for _, first, end in parts)
+    if spot.get("num_nextn_predict_layers"):
+        spot["num_nextn_predict_layers"] = 0
     return result
+
+
+def kinds_by_position(config: Mapping[str, Any], key: Path, parts: Sequence[Part]) -> tuple[str, ...]:
+    """Keys that tell a layer's kind by its number, where the stack gives layers other numbers than they had."""
+    starts = [sum(end - first for _, first, end in parts[:n]) for n in range(len(parts))]
+    if all(first == start for (_, first, _), start in zip(parts, starts, strict=True)):
+        return ()
+    spot = _entry(config, key[:-1])
+    return tuple(name for name in _BY_POSITION if isinstance(spot, Mapping) and spot.get(name) and "layer_types" not in spot)
+
+
+def _renumbered(lists: Sequence[list[Any]], parts: Sequence[Part]) -> list[int]:
+    """Numbers of layers, as they are counted in the stack."""
+    found, start = [], 0
+    for held, (_, first, end) in zip(lists, parts, strict=True):
+        found += [start + layer - first for layer in range(first, end) if layer in held]
+        start += end - first
+    return found
 
 
 def _entry(config: Mapping[str, Any] | None, path: Path) -> Any:

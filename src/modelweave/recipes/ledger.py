@@ -49,6 +49,8 @@ def _reason(view: View, name: str, territories: Sequence[Territory], donor: View
     place = view.layout.places.get(name)
     if place is not None and place.stack == territory.stack:
         return f"layer {place.layer} of '{view.label}' is in no slice"
+    if territory.stack is not None and name.startswith(f"{territory.stack}."):
+        return "a layer beyond those that config.json counts, which a stack leaves out"
     if territory.stack is not None:
         return "comes from the models of the first slice" if comes_before_layers(name) else "comes from the models of the last slice"
     return f"no output of that name in '{donor.label}'"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import RecipeError
 from .document import Document, validated
@@ -37,10 +37,28 @@ def parse_recipe(
         raise RecipeError(f"{where}: expected a mapping with merge_method and models, slices or modules, the text is empty")
     for parsed in found:
         _check_mapping(parsed.data, where)
-    datas = [_with_includes(parsed.data, where, folder, _trail, [0]) for parsed in found]
-    datas = _with_sets(datas, sets, where)
-    documents = [_validated(data, parsed, where, len(found)) for data, parsed in zip(datas, found, strict=True)]
+    texts = [_with_includes(_text(parsed, _named(parsed.data, where, len(found))), where, folder, _trail, [0]) for parsed in found]
+    documents = [
+        validated(text.data, where=_named(text.data, where, len(found)), spots=text.spots) for text in _with_sets(texts, sets, where)
+    ]
     return _ordered(documents, where)
+
+
+class _Text(NamedTuple):
+    """A recipe as plain data, and where each of its values stands."""
+
+    data: dict[str, Any]
+    spots: Mapping[tuple[Any, ...], str]
+
+
+def _text(parsed: Parsed, where: str) -> _Text:
+    return _Text(parsed.data, {path: f"{where}: line {line}" for path, line in parsed.lines.items()})
+
+
+def _named(data: Mapping[str, Any], where: str, count: int) -> str:
+    """The file, and in one of several documents the document."""
+    name = data.get("name")
+    return f"{where} ({name})" if count > 1 and isinstance(name, str) else where
 
 
 def _read(path: Path) -> bytes:
@@ -64,12 +82,13 @@ def _check_mapping(data: Any, where: str) -> None:
         raise RecipeError(f"{where}: expected a mapping with merge_method and models, slices or modules, got {kind}")
 
 
-def _with_includes(data: dict[str, Any], where: str, folder: Path, trail: tuple[str, ...], read: list[int]) -> dict[str, Any]:
-    """The mapping over everything that its `include` names. read: how many files so far, shared along the way."""
+def _with_includes(text: _Text, where: str, folder: Path, trail: tuple[str, ...], read: list[int]) -> _Text:
+    """The text over everything that its `include` names. read: how many files so far, shared along the way."""
+    data = text.data
     if "include" not in data:
-        return data
+        return text
     words = data["include"] if isinstance(data["include"], list) else [data["include"]]
-    under: dict[str, Any] = {}
+    under = _Text({}, {})
     for word in words:
         if not isinstance(word, str) or not word:
             raise RecipeError(f"{where}: include: expected the path of a recipe, got {word!r:.40}")
@@ -85,8 +104,10 @@ def _with_includes(data: dict[str, Any], where: str, folder: Path, trail: tuple[
         if len(parts) != 1:
             raise RecipeError(f"{where}: include: expected one document in '{word}', got {len(parts)}")
         _check_mapping(parts[0].data, word)
-        under = _merged(under, _with_includes(parts[0].data, word, path.parent, (*trail, _identity(path)), read))
-    return _merged(under, {key: value for key, value in data.items() if key != "include"})
+        more = _with_includes(_text(parts[0], word), word, path.parent, (*trail, _identity(path)), read)
+        under = _Text(_merged(under.data, more.data), {**under.spots, **more.spots})
+    own = {key: value for key, value in data.items() if key != "include"}
+    return _Text(_merged(under.data, own), {**under.spots, **text.spots})
 
 
 def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,12 +119,12 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
-def _with_sets(datas: list[dict[str, Any]], sets: Sequence[str], where: str) -> list[dict[str, Any]]:
+def _with_sets(texts: list[_Text], sets: Sequence[str], where: str) -> list[_Text]:
     """In a file of several documents a path begins with the document's name, or means the one without a name."""
-    names = [data.get("name") for data in datas]
-    for text in sets:
-        path, value = split_assignment(text)
-        if len(datas) == 1:
+    names = [text.data.get("name") for text in texts]
+    for assignment in sets:
+        path, value = split_assignment(assignment)
+        if len(texts) == 1:
             index = 0
         elif path[0] in names and len(path) > 1:
             index, path = names.index(path[0]), path[1:]
@@ -111,14 +132,14 @@ def _with_sets(datas: list[dict[str, Any]], sets: Sequence[str], where: str) -> 
             index = names.index(None)
         else:
             known = ", ".join(map(str, names))
-            raise RecipeError(f"--set {text}: {where} holds several documents; begin the path with a name, one of {known}")
-        datas = [*datas[:index], with_value(datas[index], path, value), *datas[index + 1 :]]
-    return datas
-
-
-def _validated(data: dict[str, Any], parsed: Parsed, where: str, count: int) -> Document:
-    name = data.get("name")
-    return validated(data, where=f"{where} ({name})" if count > 1 and isinstance(name, str) else where, lines=parsed.lines)
+            raise RecipeError(f"--set {assignment}: {where} holds several documents; begin the path with a name, one of {known}")
+        if path[0] == "include":
+            raise RecipeError(f"--set {assignment}: files are included before values are set; write include into the recipe")
+        old = texts[index]
+        spots = {spot: place for spot, place in old.spots.items() if spot[: len(path)] != path}
+        new = _Text(with_value(old.data, path, value), {**spots, path: f"--set {assignment}"})
+        texts = [*texts[:index], new, *texts[index + 1 :]]
+    return texts
 
 
 def _ordered(documents: list[Document], where: str) -> tuple[Document, ...]:
@@ -131,7 +152,10 @@ def _ordered(documents: list[Document], where: str) -> tuple[Document, ...]:
         raise RecipeError(f"{where}: two documents have the name '{twice[0]}'; rename one")
     by_name = {document.name: document for document in documents}
     for document in documents:
-        own = {reference.label.split("+")[0].split("@")[0] for reference in document.references}
+        labels = [reference.label for reference in document.references]
+        if (settings := document.tokenizer_settings) is not None:
+            labels += [settings.source, *(row.model for row in settings.tokens.values() if row.model is not None)]
+        own = {label.split("+")[0].split("@")[0] for label in labels}
         document._needs = tuple(name for name in names if name is not None and name in own)
     ordered: list[Document] = []
 

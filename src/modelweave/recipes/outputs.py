@@ -12,7 +12,8 @@ from .regions import Block, Region
 from .views import View
 
 _HEADS = ("lm_head.", "proj_out.", "embed_out.")
-_DECODERS = ("decoder", "language_model", "text_model", "llm")
+_DECODERS = ("decoder", "language_model", "text_model", "llm", "model")
+_HEAD_WORDS = ("head", "classifier", "score", "qa_outputs", "proj_out", "embed_out", "predictions", "output_projection")
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,21 @@ def _outputs(territory: Territory, all_: Sequence[Territory], views: Mapping[str
         yield from _loose(territory, blocks[0], _names(blocks[0], territory, all_, views, donor), views)
         return
     before, after = (_names(block, territory, all_, views, donor) for block in (blocks[0], blocks[-1]))
-    yield from _loose(territory, blocks[0], [n for n in before if comes_before_layers(n)], views)
+    yield from _loose(territory, blocks[0], [n for n in before if _is_before(n, territory, donor)], views)
     yield from _stacked(territory, views)
-    yield from _loose(territory, blocks[-1], [n for n in after if not comes_before_layers(n)], views)
+    yield from _loose(territory, blocks[-1], [n for n in after if not _is_before(n, territory, donor)], views)
+
+
+def _is_before(name: str, territory: Territory, donor: View) -> bool:
+    """Whether a tensor outside the cut stack goes with the first slice.
+
+    What stands before the layers does, and where there are other towers, as of a vision encoder, all of them and what joins them.
+    """
+    around = (territory.stack or "").rpartition(".")[0] + "."
+    towers = [stack for stack in donor.layout.stacks if stack != territory.stack and not stack.startswith(around)]
+    if towers and around != "." and not name.startswith(around):
+        return not any(word in name for word in _HEAD_WORDS)
+    return comes_before_layers(name)
 
 
 def _names(block: Block, territory: Territory, all_: Sequence[Territory], views: Mapping[str, View], donor: View) -> list[str]:
@@ -108,7 +121,8 @@ def _names(block: Block, territory: Territory, all_: Sequence[Territory], views:
         if covering(name, all_) is not territory or all(view.stored(name) is None for view in holders):
             continue
         place = next((view.layout.places[name] for view in holders if name in view.layout.places), None)
-        if territory.stack is None or place is None or place.stack != territory.stack:
+        extra = place is None and territory.stack is not None and name.startswith(f"{territory.stack}.")
+        if territory.stack is None or ((place is None or place.stack != territory.stack) and not extra):
             found.append(name)
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..checkpoints.dtypes import TAG_OF_TORCH
@@ -86,7 +86,7 @@ def copied(output: Output, giver: Part, passed: Sequence[Part], reason: str, aro
     return TensorPlan(
         name=output.name,
         shape=giver.ref.shape,
-        dtype=giver.ref.dtype if not giver.ref.floating else out_dtype(giver.ref, around.document, keeps_type),
+        dtype=giver.ref.dtype if not giver.ref.floating else out_dtype([giver.ref], around.document, keeps_type),
         method=None,
         inputs=(giver.ref,),
         labels=(giver.view.label,),
@@ -97,7 +97,18 @@ def copied(output: Output, giver: Part, passed: Sequence[Part], reason: str, aro
     )
 
 
-def out_dtype(ref: TensorRef, document: Document, keeps_type: bool = False) -> str:
-    """The output's type: the recipe's out_dtype, else its dtype, else what the checkpoint declares."""
+def out_dtype(refs: Sequence[TensorRef], document: Document, keeps_type: bool = False) -> str:
+    """The output's type: the recipe's out_dtype, else its dtype, else the one that holds what every checkpoint declares."""
     word = document.out_dtype or document.dtype
-    return ref.stored if keeps_type or word is None else TAG_OF_TORCH[word]
+    return joint_type(ref.stored for ref in refs) if keeps_type or word is None else TAG_OF_TORCH[word]
+
+
+def joint_type(tags: Iterable[str]) -> str:
+    """The smallest type that holds all of these, as torch promotes them; types of 8 bits give way to any other.
+
+    >>> joint_type(["BF16", "BF16"]), joint_type(["BF16", "F16"]), joint_type(["F8_E5M2", "F16"])
+    ('BF16', 'F32', 'F16')
+    """
+    found = set(tags)
+    wide = {tag for tag in found if not tag.startswith("F8")} or found
+    return wide.pop() if len(wide) == 1 else "F64" if "F64" in wide else "F32"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..checkpoints.tensors import Bytes, Checkpoint, TensorRef
@@ -48,9 +49,12 @@ def plan_documents(
 ) -> tuple[Plan, ...]:
     """The plans of a file's documents, in the order of `load_recipe`; earlier results stand in as headers for later ones."""
     known = dict(opened or {})
+    used = {name for document in documents for name in document.needs}
     plans = []
     for document in documents:
         plan = build_plan(document, near=near, opened=known, seed=seed, methods=methods)
+        if document is not documents[-1] and document.name not in used:
+            plan = replace(plan, warnings=(*plan.warnings, f"document '{document.name}' is used by no other; its result is not kept"))
         plans.append(plan)
         if document.name is not None:
             known.setdefault(document.name, PlannedCheckpoint(plan, document.name))

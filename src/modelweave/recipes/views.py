@@ -8,10 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.layers import Layout, find_layout
+from ..checkpoints.layers import Layout, find_layout, without_extra
 from ..checkpoints.manifest import recorded
 from ..checkpoints.tensors import Checkpoint, TensorRef
 from ..errors import CheckpointError
+from .layer_config import declared_layers
+from .spelling import respelt
 
 _HEADS = ("lm_head.weight", "embed_out.weight", "lm_head.decoder.weight", "cls.predictions.decoder.weight")
 _EMBEDDINGS = (
@@ -35,7 +37,19 @@ class View:
 
     @cached_property
     def layout(self) -> Layout:
-        return find_layout(self.checkpoint)
+        """The stacks of layers, without what a config counts apart, such as layers that predict further tokens."""
+        layout = find_layout(self.checkpoint)
+        return without_extra(layout, self.extra_from) if self.extra_from is not None else layout
+
+    @cached_property
+    def extra_from(self) -> int | None:
+        """The number of the first layer that the config does not count as depth; None where there is none."""
+        config = self.checkpoint.config or {}
+        more = config.get("num_nextn_predict_layers")
+        counted = declared_layers(config)
+        if type(more) is not int or more < 1 or counted is None:
+            return None
+        return counted if counted + more in find_layout(self.checkpoint).stacks.values() else None
 
     @cached_property
     def layers(self) -> Mapping[tuple[str, int], tuple[str, ...]]:
@@ -94,7 +108,9 @@ def open_views(
     """Every input opened once, in order. references: label to the recipe's override_architecture. needs: results of earlier documents."""
     views: dict[str, View] = {}
     for index, (label, architecture) in enumerate(references.items()):
-        views[label] = View(index, open_input(label, needs, opened or {}, near), architecture)
+        checkpoint = open_input(label, needs, opened or {}, near)
+        first = next(iter(views.values())).checkpoint if views else checkpoint
+        views[label] = View(index, respelt(checkpoint, first), architecture)
     return views
 
 

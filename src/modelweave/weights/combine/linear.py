@@ -17,12 +17,15 @@ def linear(gram: None, members: Members, *, normalize: bool) -> NDArray[np.float
     array([0.25, 0.75])
     """
     weights = column(members, "weight")
-    if not normalize:
-        return weights
+    return normalised(weights, "linear") if normalize else weights
+
+
+def normalised(weights: NDArray[np.float64], method: str) -> NDArray[np.float64]:
+    """weights / sum of weights. Raises ParameterError where they cancel."""
     total = float(weights.sum())
     if abs(total) < 1e-8:
-        raise ParameterError(f"linear: the weights sum to {total:g} and cannot be normalized; change them or set normalize: false")
-    return weights / total
+        raise ParameterError(f"{method}: the weights sum to {total:g} and cannot be normalized; change them or do not normalize")
+    return np.asarray(weights / total)
 
 
 @coefficients()

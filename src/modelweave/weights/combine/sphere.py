@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...errors import CompatibilityError
 from ..part import Members, coefficients, column
+from .linear import normalised
 
 Floats = NDArray[np.float64]
 
@@ -83,7 +84,7 @@ def multislerp(gram: Floats, members: Members, *, normalize_weights: bool, eps: 
         return np.ones(1)
     weights = column(members, "weight")
     if normalize_weights:
-        weights = weights / weights.sum()
+        weights = normalised(weights, "multislerp")
     norms = _norms(gram)
     unit = 1 / (norms + eps)
     cosines = gram * unit[:, None] * unit[None, :]

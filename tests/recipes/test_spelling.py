@@ -1,0 +1,83 @@
+"""The same model under other names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import modelweave
+from modelweave.recipes.spelling import spelling
+
+from .helpers import Fake, llama, planned
+
+
+@pytest.mark.parametrize(
+    ("names", "like", "expected"),
+    [
+        (["a.w", "b.w"], ["a.w", "b.w", "c.w"], {}),
+        (["h.0.w", "h.1.w", "ln.w"], ["t.h.0.w", "t.h.1.w", "t.ln.w"], {"h.0.w": "t.h.0.w", "h.1.w": "t.h.1.w", "ln.w": "t.ln.w"}),
+        (["module.w", "module.b"], ["w", "b"], {"module.w": "w", "module.b": "b"}),
+        (["n.gamma", "n.beta", "w"], ["n.weight", "n.bias", "w"], {"n.gamma": "n.weight", "n.beta": "n.bias"}),
+        (["w"], ["fc.w"], {}),  # one name alone says too little
+        (["x.w", "y.w", "z.w", "q.w"], ["t.x.w"], {}),
+        (["gamma", "n.weight"], ["n.weight"], {}),
+    ],
+)
+def test_by_hand(names: list[str], like: list[str], expected: dict[str, str]) -> None:
+    assert spelling(names, like) == expected
+
+
+def test_a_name_that_both_have_is_never_taken_for_another() -> None:
+    assert spelling(["n.gamma", "n.weight"], ["n.weight"]) == {}
+
+
+def test_gpt2_with_and_without_its_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("base", "a", "b")):
+        torch.manual_seed(seed)
+        GPT2LMHeadModel(GPT2Config(vocab_size=20, n_embd=16, n_layer=2, n_head=2, n_positions=8)).save_pretrained(name)
+    old = {name.removeprefix("transformer."): value for name, value in load_file("a/model.safetensors").items()}
+    plain = merged("plain")
+    save_file(old, "a/model.safetensors", metadata={"format": "pt"})
+    assert merged("prefixed").keys() == plain.keys()
+    assert all(torch.equal(value, plain[name]) for name, value in load_file("prefixed/model.safetensors").items())
+    AutoModelForCausalLM.from_pretrained("prefixed")
+
+
+def merged(out: str) -> dict[str, Any]:
+    Path("r.yml").write_text("merge_method: ties\nbase_model: base\nmodels: [{model: a}, {model: b}]\nparameters: {density: 0.5}\n")
+    result = modelweave.merge_recipe("r.yml", out)
+    assert not result.dropped
+    return load_file(f"{out}/model.safetensors")
+
+
+def test_the_plan_says_so() -> None:
+    old = llama("a")
+    names = dict(old.items())
+    old._tensors = {name.removeprefix("model."): ref for name, ref in names.items()}
+    plan = planned("merge_method: task_arithmetic\nbase_model: base\nmodels: [{model: a}]\n", llama("base"), old)
+    assert not plan.dropped and {t.method.name for t in plan.tensors if t.method} == {"task_arithmetic"}
+    assert any("are taken by the names of 'base', as embed_tokens.weight for model.embed_tokens.weight" in w for w in plan.warnings)
+
+
+def test_state_dicts_of_a_wrapped_module_merge_with_plain_ones() -> None:
+    plain = {"w": torch.zeros(2), "b": torch.zeros(2)}
+    wrapped = {f"module.{name}": value + 2 for name, value in plain.items()}
+    found = modelweave.merge([plain, wrapped])
+    assert {name: value.tolist() for name, value in found.items()} == {"w": [1, 1], "b": [1, 1]}
+
+
+def test_everything_but_the_names_is_the_checkpoints_own() -> None:
+    one = Fake("a", {"x.w": np.zeros(1), "x.b": np.zeros(1)}, files={"tokenizer.json": b"{}"}, aliases={"x.head": "x.w"})  # type: ignore[dict-item]
+    from modelweave.recipes.spelling import respelt
+
+    two = respelt(one, Fake("base", {"w": np.zeros(1), "b": np.zeros(1)}))  # type: ignore[dict-item]
+    assert set(two) == {"w", "b"} and two.aliases == {"x.head": "w"} and two.side_files() == ("tokenizer.json",)
+    assert two.files == {"tokenizer.json": b"{}"} and two.label == "a"
