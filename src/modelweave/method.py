@@ -158,5 +158,5 @@ class Method:
         for parameter in self.parameters:
             if word == parameter.name or word in parameter.aliases:
                 return parameter
-        known = [p.name for p in self.parameters]
+        known = [word for p in self.parameters for word in (p.name, *p.aliases)]
         raise ParameterError(f"{where}: " + unknown(f"parameter of {self.name}", word, known))

@@ -22,38 +22,40 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from ..checkpoints.dtypes import tag_of_word
+from ..checkpoints.dtypes import DTYPES, tag_of_word
 from ..errors import RecipeError, unknown
 from .tokenizer_settings import TokenizerSettings, reference
 from .values import check_form
 
-_SCALAR: dict[str, Any] = {"type": ["number", "string", "boolean"]}
-_GRADIENT: dict[str, Any] = {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}]}
-_CONDITION: dict[str, Any] = {
-    "type": "object",
-    "properties": {"filter": {"type": "string", "description": "part of a tensor's name, or *"}, "value": _GRADIENT},
-    "required": ["value"],
-    "additionalProperties": False,
-}
-SETTING_SCHEMA: dict[str, Any] = {"anyOf": [*_GRADIENT["anyOf"], _CONDITION, {"type": "array", "items": _CONDITION, "minItems": 1}]}
 _PATH: dict[str, Any] = {
     "anyOf": [
-        {"type": "string"},
-        {"type": "object", "properties": {"path": {"type": "string"}, "revision": {"type": "string"}}, "required": ["path"]},
-    ]
-}
-_REFERENCE_SCHEMA: dict[str, Any] = {
-    "description": "folder, file, address or hub id, as in path[@revision][+adapter[@revision]]",
-    "anyOf": [
-        {"type": "string"},
+        {"type": "string", "minLength": 1},
         {
             "type": "object",
-            "properties": {"model": _PATH, "lora": _PATH, "override_architecture": {"type": "string"}},
+            "properties": {"path": {"type": "string"}, "revision": {"type": ["string", "null"]}},
+            "required": ["path"],
+            "additionalProperties": False,
+        },
+    ]
+}
+REFERENCE_SCHEMA: dict[str, Any] = {
+    "description": "folder, file, address or hub id, as in path[@revision][+adapter[@revision]]",
+    "anyOf": [
+        *_PATH["anyOf"],
+        {
+            "type": "object",
+            "properties": {
+                "model": _PATH,
+                "lora": {"anyOf": [{"type": "null"}, *_PATH["anyOf"]]},
+                "override_architecture": {"type": ["string", "null"]},
+            },
             "required": ["model"],
             "additionalProperties": False,
         },
     ],
 }
+_WORDS = [d.torch for d in DTYPES.values() if d.floating]
+_DTYPE_SCHEMA: dict[str, Any] = {"enum": [*_WORDS, *(f"torch.{word}" for word in _WORDS)]}
 
 
 def _form(value: Any) -> Any:
@@ -113,19 +115,24 @@ class ModelReference(BaseModel):
     override_architecture: str | None = None
 
 
-Setting = Annotated[Any, AfterValidator(_form), WithJsonSchema(SETTING_SCHEMA)]
+Setting = Annotated[Any, AfterValidator(_form)]
 Parameters = Annotated[dict[str, Setting], BeforeValidator(_empty)]
-Reference = Annotated[ModelReference, BeforeValidator(_named), WithJsonSchema(_REFERENCE_SCHEMA)]
-DTypeWord = Annotated[str, AfterValidator(_dtype)]
-Number = Annotated[float, Field(strict=False)]
+Reference = Annotated[ModelReference, BeforeValidator(_named), WithJsonSchema(REFERENCE_SCHEMA)]
+DTypeWord = Annotated[str, AfterValidator(_dtype), WithJsonSchema(_DTYPE_SCHEMA)]
+Number = Annotated[float, Field(strict=False), WithJsonSchema({"type": ["number", "string"]})]
 LayerRange = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
 
 
 class Member(_Strict):
-    """One model of `models`."""
+    """One model of `models`; text alone is the model."""
 
     model: Reference
     parameters: Parameters = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_alone(cls, value: Any) -> Any:
+        return {"model": value} if isinstance(value, str) else value
 
 
 class SliceSource(_Strict):
@@ -188,22 +195,22 @@ class Document(_Strict):
 
     merge_method: str
     name: str | None = Field(None, min_length=1, description="later documents of the file use the result under this name")
-    models: list[Member] | None = None
-    slices: list[Slice] | None = None
-    modules: dict[str, Module] | None = None
-    base_model: Reference | None = None
-    parameters: Parameters = {}
-    overrides: list[Override] = []
-    dtype: DTypeWord | None = None
-    out_dtype: DTypeWord | None = None
+    models: list[Member] | None = Field(None, description="whole models, or those that a method takes beside base_model")
+    slices: list[Slice] | None = Field(None, description="blocks of layers in their order; each from one model, or merged from several")
+    modules: dict[str, Module] | None = Field(None, description="a part of the model by name, each with models or slices of its own")
+    base_model: Reference | None = Field(None, description="the common ancestor; lends config and tokenizer")
+    parameters: Parameters = Field({}, description="the method's, where no model, slice or override says otherwise")
+    overrides: list[Override] = Field([], description="another method or other parameters for the tensors that a filter names")
+    dtype: DTypeWord | None = Field(None, description="type of the result, unless out_dtype says another; arithmetic is float32 or wider")
+    out_dtype: DTypeWord | None = Field(None, description="type of the result")
     tokenizer_source: Any = None
     tokenizer: Any = None
-    chat_template: str | None = Field(None, min_length=1)
-    missing: Literal["error", "base", "intersection", "union"] = "error"
-    shapes: Literal["error", "base"] = "error"
-    seed: int | None = Field(None, ge=0)
+    chat_template: str | None = Field(None, min_length=1, description="auto (what most inputs have), a known name, or Jinja text")
+    missing: Literal["error", "base", "intersection", "union"] = Field("error", description="what becomes of tensors that some inputs lack")
+    shapes: Literal["error", "base"] = Field("error", description="what becomes of tensors whose shapes differ")
+    seed: int | None = Field(None, ge=0, description="of random methods, 0 by default")
     after: list[str | dict[str, Any]] = []
-    preset: str | None = Field(None, description="the method's defaults in a paper or another tool")
+    preset: str | None = None
     _needs: tuple[str, ...] = PrivateAttr(default=())
 
     @property

@@ -45,7 +45,7 @@ def _check_level(where: str, settings: Any, methods: Sequence[Method]) -> None:
     for word, setting in settings.items():
         fitting = [p for method in methods for p in method.parameters if word in words(p)]
         if not fitting:
-            known = {p.name for method in methods for p in method.parameters}
+            known = {word for method in methods for p in method.parameters for word in words(p)}
             kind = "parameter of " + " and ".join(method.name for method in methods)
             raise ParameterError(
                 f"{where}: " + (unknown(kind, word, known) if known else f"{methods[0].name} takes no parameters, got '{word}'")
