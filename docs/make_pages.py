@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelweave.catalog import LEARNERS, METHODS
+from modelweave.cli.methods import models_text
 from modelweave.method import Method, Parameter
 from modelweave.outputs.predictions.learner import Learner
 
@@ -29,7 +30,7 @@ For `modelweave blend` and `modelweave.blend`. p_j is a member's prediction of a
 | Method | Computes | For | Source |
 |---|---|---|---|
 """
-BASES = {"required": "required", "optional": "optional", "input": "a member", "first": "first end"}
+BASES = {"required": "required", "optional": "optional", "input": "a member", "first": "one of the two"}
 
 
 def methods_page() -> str:
@@ -40,10 +41,8 @@ def methods_page() -> str:
 
 
 def _line(row: Method) -> str:
-    high = row.needs.max_models
-    members = f"{row.needs.min_models}" if high == row.needs.min_models else f"{row.needs.min_models} or more"
-    name = f"[`{row.name}`](#{row.name})"
-    return f"| {name} | {_cell(row.formula)} | {_cell(row.parts)} | {BASES[row.needs.base]} | {members} | {_cell(row.source)} |\n"
+    cells = (f"[`{row.name}`](#{row.name})", row.formula, row.parts, BASES[row.needs.base], models_text(row.needs), row.source)
+    return f"| {' | '.join(map(_cell, cells))} |\n"
 
 
 def _blend_line(row: Learner) -> str:
@@ -53,12 +52,18 @@ def _blend_line(row: Learner) -> str:
 def _section(row: Method | Learner) -> str:
     text = f"\n## {row.name}\n\n{row.title}: {row.formula}.\n" + (f"\n{row.source}.\n" if row.source else "")
     if isinstance(row, Method) and row.note:
-        text += f"\n{row.note[0].upper()}{row.note[1:]}.\n"
+        text += f"\n{_sentence(row)}.\n"
     if row.presets:
         text += "\nPresets: " + "; ".join(map(_preset, row.presets.items())) + ".\n"
     if row.parameters:
         text += "\n| Parameter | Value | Default | Meaning |\n|---|---|---|---|\n" + "".join(map(_parameter, row.parameters))
     return text
+
+
+def _sentence(row: Method) -> str:
+    """The note with a capital letter, but for a parameter's name."""
+    word = row.note.split()[0]
+    return row.note if any(word in (p.name, *p.aliases) for p in row.parameters) else row.note[0].upper() + row.note[1:]
 
 
 def _preset(entry: tuple[str, Mapping[str, Any]]) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from modelweave.analysis import diff
 from modelweave.analysis.diff import Sums, as_dict, compare, kind_of
-from modelweave.analysis.diff_figure import draw_diff, grid
+from modelweave.analysis.diff_figure import draw_diff, grid, short_names
 from modelweave.checkpoints.layers import find_layout
 from modelweave.checkpoints.open import open_checkpoint
 from modelweave.checkpoints.tensors import Checkpoint, TensorRef
@@ -186,6 +186,30 @@ def test_the_figure(base, b, tmp_path):
     assert (tmp_path / "d.png").stat().st_size > 1000
     with pytest.raises(OutputError, match="cannot be written"):
         draw_diff(found, tmp_path / "d.nonsense")
+
+
+def drawn(monkeypatch, labels):
+    figures = []
+    monkeypatch.setattr("modelweave.analysis.diff_figure.save_figure", lambda figure, file: figures.append(figure))
+    draw_diff(compare(layered(1.0), layered(2.0)), "d.png", labels)
+    figures[0].draw_without_rendering()
+    return figures[0]
+
+
+def test_the_figure_says_which_model_is_which(monkeypatch):
+    figure = drawn(monkeypatch, ("runs/one", "runs/two$3$/"))
+    assert figure.get_suptitle() == r"A = one, B = two\$3\$"
+    assert drawn(monkeypatch, ()).get_suptitle() == ""
+    wide = drawn(monkeypatch, ("x/" + "a-Wide-name-" * 9, "x/" + "My-Model-" * 9))
+    assert wide._suptitle.get_window_extent().width <= wide.bbox.width
+
+
+def test_names_that_are_cut_have_an_ellipsis_and_names_that_are_alike_their_folders():
+    assert short_names(["a/one", "a/two"], 9) == ["one", "two"]
+    assert short_names(["a/last", "b/last"], 9) == ["a/last", "b/last"]
+    assert short_names(["0123456789", "/"], 9) == ["…23456789", "/"]
+    assert short_names(["same", "same"], 9) == ["same", "same"]
+    assert short_names(["a\x1b[1m"], 9) == ["a?[1m"]
 
 
 def test_without_matplotlib(monkeypatch, tmp_path):

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from modelweave.analysis import interference
 from modelweave.analysis.interference import interfere
+from modelweave.analysis.interference_figure import draw_interference
 from modelweave.checkpoints.open import open_checkpoint
 from modelweave.cli.app import main
 from modelweave.errors import ModelweaveError
@@ -101,6 +102,46 @@ def test_members_that_change_nothing_and_tensors_that_differ() -> None:
     assert found.skipped == {"layers.0.mlp.weight": "shapes differ: 6x9, 6x9, 3", "extra": "only in 'two'"}
     with pytest.raises(ModelweaveError, match="have no floating tensor of one name and shape"):
         interfere(*(lambda o: (o[0], o[1:]))(opened([{"x": torch.ones(2)}, {"y": torch.ones(2)}])))
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, found: Any) -> Any:
+    figures: list[Any] = []
+    monkeypatch.setattr("modelweave.analysis.interference_figure.save_figure", lambda figure, file: figures.append(figure))
+    draw_interference(found, "i.png")
+    figures[0].draw_without_rendering()
+    return figures[0]
+
+
+def test_the_figure_is_legible(monkeypatch: pytest.MonkeyPatch) -> None:
+    base, one, _, three = models()
+    names = ("base", "one", "a-name-that-is-much-too-long-for-an-axis", "three")
+    same = {name: base[name] + 0.9 * (one[name] - base[name]) for name in base}
+    found = interfere(
+        *(lambda o: (o[0], o[1:]))([open_checkpoint(m, label=n) for m, n in zip((base, one, same, three), names, strict=True)])
+    )
+    figure = drawn(monkeypatch, found)
+    pairs, lines, kept = figure.axes[:3]
+    assert [text.get_text() for text in pairs.get_xticklabels()] == ["one", "…" + names[2][-17:], "three"]
+    colours = {(text.get_position()): (text.get_text(), text.get_color()) for text in pairs.texts}
+    assert colours[1, 0] == ("1.00", "white") and colours[2, 0][1] == "black"
+    assert not [text for text, _ in colours.values() if text == "-0.00"]
+    assert kept.get_title() == "size kept by a merge"
+    for axes in (lines, kept):
+        assert axes.get_xticks().tolist() == [0, 1]
+        assert axes.get_legend().get_window_extent().y1 <= axes.get_window_extent().y0
+        for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
+            box = text.get_window_extent()
+            assert box.x0 >= 0 and box.x1 <= figure.bbox.width and box.y0 >= 0 and box.y1 <= figure.bbox.height
+
+
+def test_the_figure_without_layers_and_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = [open_checkpoint({"w": torch.full((2,), value)}, label=str(value)) for value in (0.0, 1.0, 2.0, 0.0)]
+    figure = drawn(monkeypatch, interfere(alone[0], alone[1:]))
+    assert [label.get_text() for label in figure.axes[1].get_xticklabels()] == ["outside the layers"]
+    assert {text.get_text() for text in figure.axes[0].texts} == {"1.00", "-"}
+    layers = [open_checkpoint({f"h.{i}.w": torch.full((2,), i + value) for i in range(40)}, label=str(value)) for value in (0.0, 1.0, 2.0)]
+    ticks = drawn(monkeypatch, interfere(layers[0], layers[1:])).axes[1].get_xticks()
+    assert ticks.tolist() == list(range(0, 40, 4))
 
 
 def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

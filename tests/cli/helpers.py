@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 from collections.abc import Mapping
@@ -9,6 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+
+
+class Terminal(io.StringIO):
+    """A stdout that says it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch, width: int = 80) -> Terminal:
+    """Stdout as a terminal of that width that knows neither colours nor bold letters."""
+    for name, value in (("COLUMNS", str(width)), ("LINES", "25"), ("TERM", "dumb")):
+        monkeypatch.setenv(name, value)
+    stdout = Terminal()
+    monkeypatch.setattr("sys.stdout", stdout)
+    return stdout
+
 
 TAGS = {"float32": "F32", "float16": "F16", "float64": "F64", "int64": "I64"}
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from modelweave.cli.app import main
 
-from .helpers import CONFIG, small, write_model
+from .helpers import CONFIG, small, terminal, write_model
 
 
 @pytest.fixture
@@ -61,6 +62,48 @@ def test_diff_over_a_base(models, tmp_path, capsys):
     # task vectors of ones and of minus twos
     assert total["cosine"] == pytest.approx(-1) and total["conflicts"] == 1 and total["changed_a"] == total["changed_b"] == 1
     assert (tmp_path / "d.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_every_number_of_many_models_is_whole_on_a_terminal(width, models, tmp_path, monkeypatch, capsys):
+    random = np.random.default_rng(0)
+    tuned = [{name: value + random.standard_normal(value.shape).astype("float32") for name, value in small(1.0).items()} for _ in range(3)]
+    words = [str(write_model(tmp_path / f"tuned-{i}", model, CONFIG)) for i, model in enumerate(tuned)]
+    assert main(["diff", *words, "--base", models[0]]) == 0
+    plain = capsys.readouterr().out
+    stdout = terminal(monkeypatch, width)
+    assert main(["diff", *words, "--base", models[0]]) == 0
+    seen = stdout.getvalue()
+    assert max(map(len, seen.splitlines())) <= width and "magmax" in seen
+    assert {word for word in plain.split() if word[-1].isdigit() and "." in word[1:]} <= set(seen.split()) | set(words)
+
+
+def test_diff_names_what_is_not_compared(models, tmp_path, capsys):
+    more = {**small(3.0), "model.embed_tokens.weight": np.ones((5, 2), "float32")}
+    more |= {f"extra.{i}.\x1b[31m": np.ones(1, "float32") for i in range(4)}
+    other = str(write_model(tmp_path / "other", more, CONFIG))
+    for words in ([models[1], other], [models[1], models[2], other, "--base", models[0]]):
+        assert main(["diff", *words]) == 0
+        out = capsys.readouterr().out
+        assert "everything compared" in out and "(model.embed_tokens.weight)" in out and "\x1b" not in out
+        assert f"not compared  4: only in '{other}' (extra.0.?[31m, extra.1.?[31m, extra.2.?[31m, ...)" in out
+    assert main(["diff", models[0], models[1]]) == 0
+    assert "everything compared" not in capsys.readouterr().out
+
+
+def test_cosines_have_three_decimals_and_what_has_no_layer_is_outside(tmp_path, capsys):
+    base, one, other = ({name: np.zeros_like(value) for name, value in small(0.0).items()} for _ in range(3))
+    for model, values in ((one, [1, 0, 0, 0]), (other, [-0.0001, 1, 0, 0])):
+        for name in model:
+            model[name].flat[:2] = values[:2]
+    words = [str(write_model(tmp_path / name, model, CONFIG)) for name, model in (("base", base), ("one", one), ("other", other))]
+    assert main(["diff", *words[1:], "--base", words[0]]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert next(line for line in lines if line[:1] == ["outside"])[8] == "0.000"
+    assert main(["diff", *words[1:], words[1], "--base", words[0], "--all"]) == 0
+    out = capsys.readouterr().out
+    assert "-0.000 " not in out and "e-05" not in out and "1.000" in out
+    assert [line.split()[:2] for line in out.splitlines() if line.startswith("outside")][-1] == ["outside", "model.embed_tokens"]
 
 
 def test_diff_every_module(models, capsys):

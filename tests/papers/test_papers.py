@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +14,7 @@ import torch
 from modelweave.errors import ParameterError
 from modelweave.papers import harness, p22, p25, p29, p48
 from modelweave.papers.evidence import evidence_page
-from modelweave.papers.harness import Check, Experiment, Row, reproduce
+from modelweave.papers.harness import Check, Experiment, Result, Row, reproduce
 from modelweave.papers.index import PAPERS
 from modelweave.papers.suite import Suite, accuracy, flat, make_suite, symmetry, unflat
 
@@ -43,6 +46,44 @@ def test_a_control_that_does_not_fail_spoils_the_result(
     assert json.loads(json.dumps(result.to_json()))["holds"] is holds
     assert [row["seed"] for row in result.rows] == [0, 5]
     assert ("does not hold" in result.table()) is not holds
+
+
+def test_the_words_before_claims_and_controls_cannot_be_mixed_up() -> None:
+    def words(holds: bool) -> list[str]:
+        checks = [Check(kind, "> 0", (1.0,), holds, kind) for kind in ("claim", "control", "report")]
+        lines = result(checks=tuple(checks)).table().splitlines()
+        return [line.split("  ")[0] for line in lines if line.endswith("+1.000")]
+
+    assert words(True) == ["holds", "as it must", "report"]
+    assert words(False) == ["FAILS", "NOT AS IT MUST", "report"]
+    assert "and its control fails as it must" in result().table()
+
+
+def result(**more: Any) -> Result:
+    return Result(**{"paper": 29, "title": "T", "claim": "", "data": "", "seeds": (0,), "rows": (), "checks": (), "seconds": 1.0, **more})
+
+
+def test_the_figure_has_a_panel_a_column_with_the_conditions_that_have_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rows = (
+        {"condition": "a", "x": 1.0},
+        {"condition": "a", "x": 3.0},
+        {"condition": "b", "y": 2000.0},
+        {"condition": "c", "x": -1, "y": None},
+    )
+    figures: list[Any] = []
+    monkeypatch.setattr(harness, "save_figure", lambda figure, path, dpi: figures.append(figure))
+    result(rows=rows, columns=("x", "y", "none")).figure(tmp_path / "f.png")
+    panels = [axes for axes in figures[0].axes if axes.axison]
+    assert [axes.get_title() for axes in panels] == ["x", "y"]
+    assert [[label.get_text() for label in axes.get_yticklabels()] for axes in panels] == [["a", "c"], ["b"]]
+    assert [[bar.get_width() for bar in axes.patches] for axes in panels] == [[2, -1], [2000]]
+    assert panels[0].get_xlim()[1] < 10
+
+
+def test_a_paper_that_was_not_run_is_no_paper_without_an_experiment() -> None:
+    lines = evidence_page([]).splitlines()
+    states = {int(line.split(" | ")[0].removeprefix("| ")): line.split(" | ")[-1] for line in lines if re.match(r"\| \d", line)}
+    assert states == {n: "not run here |" if paper.experiment else "not yet |" for n, paper in PAPERS.items()}
 
 
 def test_the_page_of_evidence_lists_every_paper(monkeypatch: pytest.MonkeyPatch) -> None:

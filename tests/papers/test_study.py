@@ -132,6 +132,20 @@ def test_the_page_says_what_the_rows_say() -> None:
     assert page.index("| ties | 79.5") < page.index("| task_arithmetic | 50.0") < page.index("| *best member* | 60.0")
 
 
+def test_the_figure_has_one_legend_below_all_panels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr("modelweave.papers.study.page.save_figure", lambda figure, file, dpi: figures.append(figure))
+    draw_study(made_up(), tmp_path / "study.png")
+    figure = figures[0]
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    words = [text.get_text() for text in legend.get_texts()]
+    assert sorted(words) == ["base", "best member", "default", "each task's own member", "mean of outputs", "tuned"]
+    for axes in figure.axes:
+        assert axes.get_legend() is None and axes.get_xlabel() == "score"
+        assert legend.get_window_extent().y1 <= axes.xaxis.label.get_window_extent().y0
+
+
 def test_a_page_of_one_method_and_of_none() -> None:
     outcome = made_up()
     alone = Outcome(outcome.settings[:1], (0,), tuple(r for r in outcome.rows if r["method"] == "ties"))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .dtypes import DTYPES
 from .tensors import Bytes
 
 _PLAIN = {
@@ -38,6 +39,16 @@ def decode(data: Bytes, dtype: str) -> NDArray[Any]:
         return _fp8_table(dtype)[data]
     values = data.view(_PLAIN[dtype])
     return values if dtype == "F64" else values.astype(np.float32, copy=False)
+
+
+def as_torch(data: Bytes, shape: tuple[int, ...], dtype: str) -> Any:
+    """The bytes as a PyTorch tensor, which shares them."""
+    import torch
+
+    kind = getattr(torch, DTYPES[dtype].torch)
+    if not len(data):
+        return torch.empty(shape, dtype=kind)
+    return torch.from_numpy(data).view(kind).reshape(shape)
 
 
 @cache

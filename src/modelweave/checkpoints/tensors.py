@@ -62,6 +62,12 @@ class TensorRef(ABC):
         self.read_into(start, out)
         return out
 
+    def to_torch(self) -> Any:
+        """The whole tensor for PyTorch, in a copy of its own."""
+        from .decode import as_torch
+
+        return as_torch(self.read(), self.shape, self.dtype)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {'x'.join(map(str, self.shape))}, {self.dtype})"
 

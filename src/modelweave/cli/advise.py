@@ -44,7 +44,7 @@ def advise(
             raise OutputError(f"--write: '{write}' already exists; choose another name or remove it")
         write_text(write, found.recipe)
     if json:
-        plain = {name: getattr(found, name) for name in ("because", "warnings", "useless", "impossible", "recipe")}
+        plain = {name: getattr(found, name) for name in ("because", "warnings", "useless", "impossible", "conditional", "recipe")}
         choices = [{"method": c.method, "options": dict(c.options), "reason": c.reason} for c in found.ranking]
         return show_json({"ranking": choices, "facts": asdict(found.facts), **plain, "interference": as_dict(found.interference)})
     say(found.because)
@@ -60,6 +60,8 @@ def advise(
             for method, reason in reasons.items():
                 grouped.setdefault(reason, []).append(method)
             show_table(("methods", "reason"), [(", ".join(names), reason) for reason, names in grouped.items()], title=title)
+    for method, condition in found.conditional.items():
+        say(f"\n{method}: {condition}")
     say(f"\nA recipe to start from:\n\n{found.recipe}" if write is None else f"\nwritten: {write}")
     for warning in found.warnings:
         warn(warning)

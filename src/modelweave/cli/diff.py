@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,11 +11,14 @@ import typer
 
 from ..errors import ParameterError
 from .options import Json
-from .printing import number, percent, progress_bar, say, show_json, show_table
+from .printing import fixed, number, percent, progress_bar, say, show_json, show_table
 
 if TYPE_CHECKING:
     from ..analysis.diff import Row
     from ..analysis.interference import Group, Interference
+
+FEW = 3
+"""How many tensors are named that were not compared for the same reason."""
 
 
 def diff(
@@ -31,9 +33,10 @@ def diff(
 ) -> None:
     """Show how A and B differ, or how several fine-tunes interfere.
 
-    A row for each layer and each kind of module. relative is norm(B - A) / norm(A); changed is the share of entries that
-    are not equal. With --base: norms of the task vectors A - base and B - base (task A, task B), their cosine, the share of
-    entries that each changes, and of those that both change the share with opposite signs (conflicts).
+    A row for each layer, one for what stands outside the layers, and one for each kind of module. relative is
+    norm(B - A) / norm(A); changed is the share of entries that are not equal. With --base: norms of the task vectors
+    A - base and B - base (task A, task B), their cosine, the share of entries that each changes, and of those that both
+    change the share with opposite signs (conflicts).
 
     With more than two models, or with --overlap, and --base: cosine and sign conflicts of every pair of task vectors, the
     share of their leading singular directions that is common (with --overlap), and keeps: how much of the members' mean norm
@@ -55,7 +58,7 @@ def diff(
     if png is not None:
         from ..analysis.diff_figure import draw_diff
 
-        draw_diff(comparison, png)
+        draw_diff(comparison, png, (one.label, other.label))
     if json:
         return show_json(as_dict(comparison))
     with_base = comparison.with_base
@@ -66,9 +69,8 @@ def diff(
         say()
         _show("by module, over all layers", comparison.by_kind(), with_base, ("module",))
     say()
-    _show("everything", [comparison.total], with_base, ())
-    for reason, count in Counter(comparison.skipped.values()).most_common():
-        say(f"not compared  {count}: {reason}")
+    _show(_last_title(comparison.skipped), [comparison.total], with_base, ())
+    _say_skipped(comparison.skipped)
 
 
 def _interference(models: Sequence[str], base: str | None, png: Path | None, every: bool, overlap: bool, json: bool) -> None:
@@ -88,15 +90,28 @@ def _interference(models: Sequence[str], base: str | None, png: Path | None, eve
         return show_json(as_dict(found))
     _show_pairs(found)
     say()
-    for title, groups in (("by layer, means over pairs", found.by_layer()), ("by module, over all layers", found.by_kind())):
-        _show_groups(title, groups)
-        say()
+    _show_groups("by layer, means over pairs", found.by_layer(), ("layer",))
+    say()
+    _show_groups("by module, over all layers", found.by_kind(), ("module",))
+    say()
     if every:
-        _show_groups("every module", found.groups)
+        _show_groups("every module", found.groups, ("layer", "module"))
         say()
-    _show_groups("everything", [found.total])
-    for reason, count in Counter(found.skipped.values()).most_common():
-        say(f"not compared  {count}: {reason}")
+    _show_groups(_last_title(found.skipped), [found.total], ())
+    _say_skipped(found.skipped)
+
+
+def _last_title(skipped: Mapping[str, str]) -> str:
+    return "everything compared" if skipped else "everything"
+
+
+def _say_skipped(skipped: Mapping[str, str]) -> None:
+    """A line a reason, the most frequent first, with the names of the first tensors."""
+    names: dict[str, list[str]] = {}
+    for name, reason in skipped.items():
+        names.setdefault(reason, []).append(name)
+    for reason, found in sorted(names.items(), key=lambda entry: -len(entry[1])):
+        say(f"not compared  {len(found)}: {reason} ({', '.join(found[:FEW])}{', ...' if len(found) > FEW else ''})")
 
 
 def _show_pairs(found: Interference) -> None:
@@ -105,25 +120,30 @@ def _show_pairs(found: Interference) -> None:
     show_table(("model", ">norm of change", ">of the base %"), rows, title="members")
     say()
     pairs = combinations(range(len(found.labels)), 2)
-    cells = [(found.labels[i], found.labels[j], number(sums.cosine(i, j)), percent(sums.conflict(i, j))) for i, j in pairs]
+    cells = [(found.labels[i], found.labels[j], fixed(sums.cosine(i, j)), percent(sums.conflict(i, j))) for i, j in pairs]
     show_table(("model", "and", ">cosine", ">conflicts %"), cells, title="pairs")
 
 
-def _show_groups(title: str, groups: Sequence[Group]) -> None:
+def _show_groups(title: str, groups: Sequence[Group], leads: Sequence[str]) -> None:
+    """One table. leads: which of layer and module stand in front."""
     from ..analysis.interference import WAYS
 
     spectra = any(group.sums.matrices for group in groups)
-    columns = ["layer", "module", ">parameters", ">cosine", ">conflicts %", *([">overlap", ">by chance"] if spectra else [])]
+    columns = [*leads, ">parameters", ">cosine", ">conflicts %", *([">overlap", ">by chance"] if spectra else [])]
     columns += [f">keeps, {way}" for way in WAYS]
     rows = []
     for group in groups:
         sums = group.sums
-        cells = ["-" if group.layer is None else str(group.layer), group.kind, f"{sums.count:,}"]
-        cells += [number(sums.mean_of(sums.cosine)), percent(sums.mean_of(sums.conflict))]
+        cells = [*_heads(group, leads), f"{sums.count:,}", fixed(sums.mean_of(sums.cosine)), percent(sums.mean_of(sums.conflict))]
         if spectra:
             cells += [number(sums.mean_of(sums.overlap_of)), number(sums.mean_of(sums.chance_of))]
         rows.append([*cells, *(number(sums.keeps(way)) for way in WAYS)])
     show_table(columns, rows, title=title)
+
+
+def _heads(row: Row | Group, leads: Sequence[str]) -> list[str]:
+    found = {"layer": "outside" if row.layer is None else str(row.layer), "module": row.kind}
+    return [found[lead] for lead in leads]
 
 
 def _show(title: str, rows: Sequence[Row], with_base: bool, leads: Sequence[str]) -> None:
@@ -138,11 +158,10 @@ def _cells(row: Row, with_base: bool, leads: Sequence[str]) -> list[str]:
     from ..analysis.diff import row_dict
 
     found: dict[str, Any] = row_dict(row, with_base)
-    heads = {"layer": "-" if row.layer is None else str(row.layer), "module": row.kind}
-    cells = [*(heads[lead] for lead in leads), f"{found['parameters']:,}"]
+    cells = [*_heads(row, leads), f"{found['parameters']:,}"]
     cells += [number(found[key]) for key in ("norm_a", "norm_b", "relative")]
     cells.append(percent(found["changed"]))
     if with_base:
-        cells += [number(found[key]) for key in ("task_norm_a", "task_norm_b", "cosine")]
+        cells += [number(found["task_norm_a"]), number(found["task_norm_b"]), fixed(found["cosine"])]
         cells += [percent(found[key]) for key in ("conflicts", "changed_a", "changed_b")]
     return cells

@@ -12,22 +12,30 @@ from typing import Any
 
 import typer
 
+from ..errors import printable
+
 Progress = Callable[[int, int], None]
+NARROW = 16
+"""What a column of text may be narrowed to on a terminal, where its lines are then broken."""
+GAP = 2
+LEADS = 2
+"""How many columns of text stand in front of every block of a table that is too wide, at most."""
 
 
 def say(line: str = "") -> None:
-    """One line on stdout."""
-    typer.echo(line)
+    """One line on stdout, or several."""
+    typer.echo("\n".join(map(printable, line.split("\n"))))
 
 
 def warn(line: str) -> None:
     """One warning on stderr."""
-    typer.echo(f"warning: {line}", err=True)
+    typer.echo(f"warning: {printable(line)}", err=True)
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
     """A table on stdout; a column whose name begins with ">" is aligned to the right."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    columns, title = [printable(column) for column in columns], printable(title)
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _rich_table(columns, cells, title)
     else:
@@ -51,31 +59,76 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
 
 
 def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
-    from rich import box
+    from rich.cells import cell_len
     from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    room, right = console.width, [column.startswith(">") for column in columns]
+    heads = [column.removeprefix(">") for column in columns]
+    cells = [max((cell_len(row[place]) for row in rows), default=0) for place in range(len(columns))]
+    natural = [max(cell_len(head), cell) for head, cell in zip(heads, cells, strict=True)]
+    # a number that is broken over two lines is misread; texts and headings may be
+    whole = [max([cell, *map(cell_len, head.split())]) for head, cell in zip(heads, cells, strict=True)]
+    least = [width if end else min(width, NARROW) for width, end in zip(whole, right, strict=True)]
+    leads = min(max([*right, True].index(True), 1), LEADS)
+    if title:
+        console.print(Text(title, "table.title"))
+    for place, block in enumerate(column_blocks(least, leads, room)):
+        if place:
+            console.print()
+        widths = column_widths([natural[i] for i in block], [least[i] for i in block], room)
+        picked = [[row[i] for i in block] for row in (heads, *rows)]
+        _print_block(console, picked, widths, [right[i] for i in block])
+
+
+def _print_block(console: Any, lines: Sequence[Sequence[str]], widths: Sequence[int], right: Sequence[bool]) -> None:
+    """Some columns of a table side by side. lines: the headings first."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, collapse_padding=True)
-    needed = 1
-    for place, column in enumerate(columns):
-        head, right = column.removeprefix(">"), column.startswith(">")
-        # a number that is broken over two lines is misread; texts and headings may be
-        widest = max(map(len, [*head.split(), *(row[place] for row in rows)]), default=0)
-        least = widest if right else min(widest, 16)
-        needed += least + 2
-        table.add_column(head, justify="right" if right else "left", overflow="fold", min_width=least)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console = Console()
-    # the terminal breaks lines that are too long; rich would leave out columns
-    console.width = max(console.width, needed)
-    console.print(table)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0))
+    for head, width, end in zip(lines[0], widths, right, strict=True):
+        table.add_column(Text(head), justify="right" if end else "left", overflow="fold", width=width)
+    for line in lines[1:]:
+        table.add_row(*map(Text, line))
+    console.width = max(console.width, sum(width + GAP for width in widths))
+    console.print(table, crop=False)
+
+
+def column_blocks(widths: Sequence[int], leads: int, room: int) -> list[list[int]]:
+    """Which columns stand side by side so that no line is longer than the room; the first `leads` columns stand in every block.
+
+    >>> column_blocks([5, 8, 8, 8], 1, 27)
+    [[0, 1, 2], [0, 3]]
+    """
+    blocks = [list(range(leads))]
+    for place in range(leads, len(widths)):
+        if len(blocks[-1]) > leads and sum(widths[i] + GAP for i in (*blocks[-1], place)) > room:
+            blocks.append(list(range(leads)))
+        blocks[-1].append(place)
+    return blocks
+
+
+def column_widths(natural: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """The natural widths where the room allows, otherwise the widest columns narrowed alike, none below its least.
+
+    >>> column_widths([5, 40, 60], [5, 16, 16], 71)
+    [5, 30, 30]
+    """
+
+    def narrowed(level: int) -> list[int]:
+        return [max(min(wide, level), low) for wide, low in zip(natural, least, strict=True)]
+
+    fitting = (level for level in range(room, 0, -1) if sum(width + GAP for width in narrowed(level)) <= room)
+    return narrowed(next(fitting, 0))
 
 
 def show_json(value: Any) -> None:
-    """Strict JSON on stdout: what is not a finite number becomes null."""
-    say(json.dumps(strict(value), indent=2, ensure_ascii=False, default=str))
+    """Strict JSON on stdout: what is not a finite number becomes null, and what a terminal would obey is escaped."""
+    text = json.dumps(strict(value), indent=2, ensure_ascii=False, default=str)
+    say("".join(letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in text))
 
 
 def strict(value: Any) -> Any:
@@ -94,6 +147,16 @@ def strict(value: Any) -> Any:
 def number(value: float | None) -> str:
     """Four digits; "-" where there is no number."""
     return "-" if value is None else f"{value:.4g}"
+
+
+def fixed(value: float | None, digits: int = 3) -> str:
+    """So many decimals, in which zero has no sign; "-" where there is no number.
+
+    >>> fixed(-0.0001522), fixed(0.25), fixed(None)
+    ('0.000', '0.250', '-')
+    """
+    # adding 0 turns -0 into 0
+    return "-" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def percent(share: float | None) -> str:

@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..catalog import method as row_of
+from ..checkpoints.decode import as_torch
 from ..checkpoints.manifest import NAME
 from ..checkpoints.memory import MemoryCheckpoint, open_mapping
 from ..checkpoints.memory_sink import MemorySink
 from ..checkpoints.open import open_checkpoint
 from ..errors import ParameterError
 from ..recipes.in_memory import plan_members
-from .members import tensor_of, with_aliases
+from .members import with_aliases
 from .run import run
 from .two_pass import Kept
 
@@ -61,7 +62,7 @@ class Continual:
         tensors = [t if t.method is None else replace(t, dtype="F64" if t.wide else "F32") for t in plan.tensors]
         sink, kept = MemorySink((t.name, t.shape, t.dtype) for t in tensors), Kept()
         run(tensors, sink, seed=self.seed, kept=kept, **options)
-        merged = {t.name: tensor_of(sink.data[t.name], t.shape, t.dtype) for t in tensors}
+        merged = {t.name: as_torch(sink.data[t.name], t.shape, t.dtype) for t in tensors}
         self.merged = with_aliases(merged, self.base.aliases)
         self.record = kept.records[self.method]
         return self.merged

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..catalog import method as row_of
-from ..checkpoints.dtypes import DTYPES
+from ..checkpoints.decode import as_torch
 from ..checkpoints.memory_sink import MemorySink
 from ..checkpoints.open import open_checkpoint
-from ..checkpoints.tensors import Bytes, Checkpoint
+from ..checkpoints.tensors import Checkpoint
 from ..errors import CompatibilityError, ParameterError, unknown
 from ..method import Method
 from ..recipes.in_memory import plan_members
@@ -23,6 +23,7 @@ from .run import run
 if TYPE_CHECKING:
     import os
 
+    import torch
     from torch import Tensor, nn
 
     Model = str | os.PathLike[str] | nn.Module | Mapping[str, Any] | Checkpoint
@@ -53,10 +54,10 @@ def merge(
     method: str = "linear",
     base: Model | None = None,
     out: str | os.PathLike[str] | None = None,
-    dtype: str | None = None,
+    dtype: str | torch.dtype | None = None,
     missing: str = "error",
     preset: str | None = None,
-    after: Sequence[Any] = (),
+    after: str | Sequence[Any] = (),
     seed: int = 0,
     device: str = "cpu",
     threads: int | None = None,
@@ -67,10 +68,11 @@ def merge(
     """Merge several models into one.
 
     models: paths, hub ids, modules or state dicts, in a list or by name. base: their common ancestor, for methods that need one.
-    parameters: the method's; those of a member are one value for all or a list with one each. preset: other defaults, as a paper or a
-    tool has them. after: steps as in a recipe, such as "lines". dtype: of the result, by default as
-    stored. out: a folder to write; the state dict is returned without it, and an empty dict with it. The rest as on the command line.
-    Raises ModelweaveError with one sentence for anything that does not fit.
+    parameters: the method's; those of a member are one value for all, a list with one each, or a dict by name; filters (a list of
+    {"filter": ..., "value": ...}) hold for all members, and a gradient stands in a list of its own, as in density=[[1, 0.1], [1, 0.1]].
+    Weights are 1 unless given. preset: other defaults, as a paper or a tool has them. after: steps as in a recipe, such as "lines".
+    dtype: of the result, by default as stored. missing: as in a recipe. out: a folder to write; the state dict is returned without it,
+    and an empty dict with it. The rest as on the command line. Raises ModelweaveError with one sentence for anything that does not fit.
 
     >>> import torch
     >>> from modelweave import merge
@@ -80,7 +82,7 @@ def merge(
     plan = _plan(models, method, base, dtype, missing, preset, after, seed, parameters)
     options: dict[str, Any] = {
         "threads": threads,
-        "memory": _size(memory),
+        "memory": parse_size(memory, "memory"),
         "device": device,
         "seed": seed,
         "allow_nonfinite": allow_nonfinite,
@@ -98,7 +100,7 @@ def prepare(
     base: Model,
     missing: str = "error",
     preset: str | None = None,
-    after: Sequence[Any] = (),
+    after: str | Sequence[Any] = (),
     seed: int = 0,
     device: str = "cpu",
     threads: int | None = None,
@@ -123,7 +125,7 @@ def prepare(
     plan = _plan(models, method, base, None, missing, preset, after, seed, parameters)
     options: dict[str, Any] = {
         "threads": threads,
-        "memory": _size(memory),
+        "memory": parse_size(memory, "memory"),
         "device": device,
         "seed": seed,
         "allow_nonfinite": allow_nonfinite,
@@ -144,7 +146,7 @@ def prepare_masked(
 ) -> tuple[Prepared, MemorySink]:
     """As `prepare`, and the sink in which the members' masks are."""
     plan = _plan(models, method, base, None, missing, None, (), 0, {})
-    options = {"threads": threads, "memory": _size(memory), "device": device, "allow_nonfinite": allow_nonfinite}
+    options = {"threads": threads, "memory": parse_size(memory, "memory"), "device": device, "allow_nonfinite": allow_nonfinite}
     return _direction(plan, options, masked=True)
 
 
@@ -155,8 +157,8 @@ def _direction(plan: Plan, options: Mapping[str, Any], *, masked: bool = False) 
     start = _merged([t for t in plan.tensors if t.method is None or t.base is None], options)
     for tensor in plan.tensors:
         if tensor.name not in start and tensor.base is not None:
-            start[tensor.name] = tensor_of(tensor.base.read(), tensor.shape, tensor.base.dtype)
-    direction = {t.name: tensor_of(sink.data[t.name], t.shape, t.dtype) for t in moved}
+            start[tensor.name] = as_torch(tensor.base.read(), tensor.shape, tensor.base.dtype)
+    direction = {t.name: as_torch(sink.data[t.name], t.shape, t.dtype) for t in moved}
     return Prepared(start, direction, (plan.donor or plan.checkpoints[0]).aliases), sink
 
 
@@ -170,10 +172,10 @@ def _plan(
     models: Any,
     method: str,
     base: Any,
-    dtype: str | None,
+    dtype: Any,
     missing: str,
     preset: str | None,
-    after: Sequence[Any],
+    after: Any,
     seed: int,
     parameters: Mapping[str, Any],
 ) -> Plan:
@@ -191,10 +193,10 @@ def _plan(
         base=ancestor,
         parameters=shared,
         per_model=each,
-        dtype=dtype,
+        dtype=None if dtype is None else str(dtype),
         missing=missing,
         preset=preset,
-        after=after,
+        after=[after] if isinstance(after, (str, Mapping)) else after,
         seed=seed,
     )
 
@@ -247,10 +249,6 @@ def _is_setting(value: Any) -> bool:
     return isinstance(conditions, (list, tuple)) and bool(conditions) and all(isinstance(c, Mapping) and "value" in c for c in conditions)
 
 
-def _size(memory: int | str) -> int:
-    return memory if isinstance(memory, int) else parse_size(memory)
-
-
 def _state_dict(plan: Plan, options: Mapping[str, Any]) -> dict[str, Tensor]:
     merged = _merged(plan.tensors, options)
     origin = plan.checkpoints[0]
@@ -264,19 +262,9 @@ def _state_dict(plan: Plan, options: Mapping[str, Any]) -> dict[str, Tensor]:
 def _merged(tensors: Sequence[TensorPlan], options: Mapping[str, Any]) -> dict[str, Tensor]:
     sink = MemorySink((t.name, t.shape, t.dtype) for t in tensors)
     run(tensors, sink, **options)
-    return {t.name: tensor_of(sink.data[t.name], t.shape, t.dtype) for t in tensors}
+    return {t.name: as_torch(sink.data[t.name], t.shape, t.dtype) for t in tensors}
 
 
 def with_aliases(state: dict[str, Tensor], aliases: Mapping[str, str]) -> dict[str, Tensor]:
     """The state dict with further names of its tensors, which share their data."""
     return state | {alias: state[name] for alias, name in aliases.items() if name in state and alias not in state}
-
-
-def tensor_of(data: Bytes, shape: tuple[int, ...], dtype: str) -> Tensor:
-    """A result's bytes as a tensor."""
-    import torch
-
-    kind = getattr(torch, DTYPES[dtype].torch)
-    if not len(data):
-        return torch.empty(shape, dtype=kind)
-    return torch.from_numpy(data).view(kind).reshape(shape)

@@ -26,6 +26,7 @@ from ..recipes.describe import parameter_sets
 from ..recipes.load import load_recipe
 from ..recipes.plan import Plan
 from ..recipes.planned import plan_documents
+from ..recipes.sizes import parse_size
 from .run import Progress, TensorReport, run, thread_count
 from .two_pass import Kept
 
@@ -49,8 +50,8 @@ def merge_recipe(
     out: str | os.PathLike[str],
     *,
     resume: bool = False,
-    shard_size: int = SHARD,
-    memory: int = 1 << 30,
+    shard_size: int | str = SHARD,
+    memory: int | str = "1GiB",
     threads: int | None = None,
     device: str = "cpu",
     sets: Sequence[str] = (),
@@ -70,8 +71,8 @@ def merge_recipe(
     documents = load_recipe(path, sets)
     options: dict[str, Any] = {
         "resume": resume,
-        "shard_size": shard_size,
-        "memory": memory,
+        "shard_size": parse_size(shard_size, "shard_size"),
+        "memory": parse_size(memory, "memory"),
         "threads": threads,
         "device": device,
         "allow_nonfinite": allow_nonfinite,

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..catalog import method as row_of
-from ..checkpoints.decode import decode
+from ..checkpoints.decode import as_torch, decode
 from ..checkpoints.manifest import recorded
 from ..checkpoints.open import open_checkpoint
 from ..checkpoints.tensors import Checkpoint
 from ..errors import CheckpointError, ParameterError, unknown
 from .masks import STEM
-from .members import prepare_masked, tensor_of
+from .members import prepare_masked
 
 if TYPE_CHECKING:
     import os
@@ -104,7 +104,7 @@ def _recovered(result: Checkpoint, base: Checkpoint, mask: Any, name: str, facto
     import torch
 
     ref = result[name]
-    merged = tensor_of(ref.read(), ref.shape, ref.dtype)
+    merged: Tensor = as_torch(ref.read(), ref.shape, ref.dtype)
     if mask is None:
         return merged
     if name not in base or base[name].shape != ref.shape:
@@ -116,7 +116,8 @@ def _recovered(result: Checkpoint, base: Checkpoint, mask: Any, name: str, facto
         raise CheckpointError(f"recover: {name} was merged with scale 0, so nothing of the change is left; merge with another scale")
     start = torch.from_numpy(np.array(decode(base[name].read(), base[name].dtype))).reshape(ref.shape)
     change = (merged.to(start.dtype) - start) / scale
-    return (start + factor * torch.from_numpy(_bits(mask.read(), ref.shape)) * change).to(merged.dtype)
+    found: Tensor = (start + factor * torch.from_numpy(_bits(mask.read(), ref.shape)) * change).to(merged.dtype)
+    return found
 
 
 def _bits(packed: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -126,7 +126,7 @@ class Workbench:
             names.insert(0, "the base")
         if names:
             raise NonFiniteError(
-                f"{plan.name} of {' and '.join(names)} holds NaN or infinity; mend that checkpoint, or pass --allow-nonfinite to go on"
+                f"{plan.name} of {' and '.join(names)} holds NaN or infinity; mend it, or pass --allow-nonfinite (allow_nonfinite=True)"
             )
         if flags & OUTPUT_BIT:
             word = DTYPES[plan.dtype].torch

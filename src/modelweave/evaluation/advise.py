@@ -16,7 +16,9 @@ from ..analysis.interference import Interference, Meeting, interfere
 from ..catalog import METHODS
 from ..checkpoints.open import open_checkpoint
 from ..checkpoints.tensors import Checkpoint
-from ..errors import CompatibilityError
+from ..errors import CompatibilityError, ModelweaveError
+from ..recipes.tokenizer_settings import TokenizerSettings
+from ..recipes.vocabulary import embedding_rows, plan_vocabulary, same_tokenizers
 
 FAR = 0.3
 """Relative change of a layer beyond which fine-tunes seldom share a code any more."""
@@ -65,18 +67,20 @@ _SUM = Choice("task_arithmetic", {"scale": 0.4}, "the plain sum, made smaller; t
 _MEAN = Choice("linear", {}, "the mean of the weights")
 
 RULES: tuple[Rule, ...] = (
-    Rule("the members agree", lambda f: f.cosine > 0.5, (_MEAN, _TIES, _SUM)),
-    Rule("there are few members", lambda f: f.members <= 3 and f.matrices, (_TSV, _TIES, _OPCM, _SUM)),
-    Rule("there are few members, without matrices", lambda f: f.members <= 3, (_TIES, _SUM, _MEAN)),
-    Rule("there are four members", lambda f: f.members <= 4 or not f.matrices, (_TIES, _OPCM, _TSV, _MEAN)),
-    Rule("there are several members", lambda f: f.members <= 6, (_CORE, _SCE, _MEAN, _TIES)),
-    Rule("there are many members", lambda f: True, (_SCE, _TSV, _OPCM, _MEAN)),
+    Rule("they agree", lambda f: f.cosine > 0.5, (_MEAN, _TIES, _SUM)),
+    Rule("few", lambda f: f.members <= 3 and f.matrices, (_TSV, _TIES, _OPCM, _SUM)),
+    Rule("few, and no matrices", lambda f: f.members <= 3, (_TIES, _SUM, _MEAN)),
+    Rule("neither few nor many", lambda f: f.members <= 4, (_TIES, _OPCM, _TSV, _MEAN)),
+    Rule("no matrices", lambda f: not f.matrices, (_TIES, _OPCM, _TSV, _MEAN)),
+    Rule("several", lambda f: f.members <= 6, (_CORE, _SCE, _MEAN, _TIES)),
+    Rule("many", lambda f: True, (_SCE, _TSV, _OPCM, _MEAN)),
 )
 
 
 @dataclass(frozen=True)
 class Advice:
-    """ranking: what to try, best first. because: why in this order. useless and impossible: method to reason. recipe: the first choice."""
+    """ranking: what to try, best first. because: why in this order. useless and impossible: method to reason. conditional: method to what
+    must be done for it. recipe: the first choice."""
 
     facts: Facts
     ranking: tuple[Choice, ...]
@@ -84,6 +88,7 @@ class Advice:
     warnings: tuple[str, ...]
     useless: Mapping[str, str]
     impossible: Mapping[str, str]
+    conditional: Mapping[str, str]
     recipe: str
     interference: Interference = field(repr=False)
 
@@ -104,10 +109,39 @@ def advise(base: Any, members: Sequence[Any], *, progress: Callable[[int, int], 
     facts = _facts(report, ground)
     rule = next(rule for rule in RULES if rule.holds(facts))
     ranking = rule.choices if facts.members > 1 else (_SUM,)
-    because = f"{rule.words}: {facts.members} that change anything, mean cosine of their changes {facts.cosine:.2f}"
-    warnings, useless = _warnings(report, facts), _useless(facts)
-    impossible = _impossible(len(found))
-    return Advice(facts, ranking, because, warnings, useless, impossible, _recipe(ground, found, ranking[0], because, warnings), report)
+    because, useless = _because(facts, rule), _useless(facts)
+    models = [ground, *found] if _names_base(ranking[0]) else found
+    by_token = _merged_by_token(models)
+    warnings = _warnings(report, facts)
+    if by_token:
+        warnings += ("the vocabularies differ; the recipe merges their rows by token (tokenizer_source: union)",)
+    impossible, conditional = _impossible(len(found)), _conditional(len(found), useless)
+    recipe = _recipe(ground, found, ranking[0], by_token, [because, *warnings])
+    return Advice(facts, ranking, because, warnings, useless, impossible, conditional, recipe, report)
+
+
+def _because(facts: Facts, rule: Rule) -> str:
+    if facts.members < 2:
+        return "one member changes anything, so there is only its size to choose" if facts.members else "no member changes anything"
+    # adding 0 turns -0 into 0
+    cosine = f"{round(facts.cosine, 2) + 0.0:.2f}"
+    return f"{facts.members} members change anything ({rule.words}), mean cosine of their changes {cosine}"
+
+
+def _names_base(choice: Choice) -> bool:
+    return METHODS[choice.method].needs.base in ("required", "optional")
+
+
+def _merged_by_token(models: Sequence[Checkpoint]) -> bool:
+    """Whether vocabularies differ, in length or in tokens, and the tokenizers beside the weights say which row is whose."""
+    try:
+        same = len({embedding_rows(model) for model in models}) == 1 and same_tokenizers(models) is None
+    except CompatibilityError:
+        same = False
+    try:
+        return not same and plan_vocabulary(TokenizerSettings("union"), models, None, 0) is not None
+    except ModelweaveError:
+        return False
 
 
 def _labelled(model: Any, label: str) -> Checkpoint:
@@ -172,10 +206,9 @@ def _warnings(report: Interference, facts: Facts) -> tuple[str, ...]:
 def _useless(facts: Facts) -> dict[str, str]:
     """Methods that would do nothing that a simpler one does not."""
     found: dict[str, str] = {}
-    if facts.alike > PARALLEL:
-        found |= dict.fromkeys(
-            ("slerp", "multislerp", "karcher"), f"the members' weights are nearly parallel (cosine > {PARALLEL}): as linear"
-        )
+    if facts.members > 1 and facts.alike > PARALLEL:
+        reason = f"the members' weights are nearly parallel (cosine > {PARALLEL}): as linear"
+        found |= dict.fromkeys(("slerp", "multislerp", "karcher"), reason)
     if facts.members > 1 and facts.conflicts < 0.02 and facts.cosine < 0.05:
         found |= dict.fromkeys(("breadcrumbs_ties", "dare_ties"), "hardly an entry is pulled both ways, so votes decide nothing")
     if facts.members < 2:
@@ -184,27 +217,44 @@ def _useless(facts: Facts) -> dict[str, str]:
 
 
 def _impossible(members: int) -> dict[str, str]:
+    """Methods that take another number of models."""
     found: dict[str, str] = {}
     for row in METHODS.values():
-        low, high = row.needs.min_models, row.needs.max_models
-        if members < low:
-            found[row.name] = f"needs at least {low} models beside the base"
+        low, high, base = row.needs.min_models, row.needs.max_models, row.needs.base
+        beside = " beside the base" if base == "required" else ""
+        if base == "first" and members > 2:
+            found[row.name] = "take two models, one of them named as base_model"
+        elif base == "first" or (base == "input" and high == 1):
+            # two models will do, or it copies one
+            continue
+        elif members < low:
+            found[row.name] = f"need at least {low} models{beside}"
         elif high is not None and members > high:
-            found[row.name] = f"takes {high} model{'s' * (high > 1)} beside the base"
+            found[row.name] = f"take {high} model{'s' * (high > 1)}{beside}"
     return found
 
 
-def _recipe(base: Checkpoint, members: Sequence[Checkpoint], choice: Choice, because: str, warnings: Sequence[str]) -> str:
+def _conditional(members: int, useless: Mapping[str, str]) -> dict[str, str]:
+    """Methods for two models that apply once one of the members stands as the base."""
+    names = [row.name for row in METHODS.values() if row.needs.base == "first" and row.name not in useless]
+    return dict.fromkeys(names, "name one of the two as base_model") if members == 2 else {}
+
+
+def _recipe(base: Checkpoint, members: Sequence[Checkpoint], choice: Choice, by_token: bool, reasons: Sequence[str]) -> str:
     """The first choice as a recipe, with the reasons as comments."""
     row = METHODS[choice.method]
     each = {p.name for p in row.parameters if p.scope != "shared"}
     own = {"weight": 1.0} if any(p.name == "weight" and p.required for p in row.parameters) else {}
     own |= {name: value for name, value in choice.options.items() if name in each}
     shared = {name: value for name, value in choice.options.items() if name not in each}
-    lines = [f"# {because}", f"# {choice.method} {choice.reason}", *(f"# {warning}" for warning in warnings)]
-    lines += ["# compare the result with every member on data of your own; then try the other choices and the scale", ""]
+    because, *warnings = reasons
+    comments = [because, f"{choice.method}: {choice.reason}", *warnings]
+    comments.append("compare the result with every member on data of your own; then try the other choices and the scale")
+    # a name may hold line breaks, a comment may not
+    lines = [*(f"# {' '.join(comment.split())}" for comment in comments), ""]
     lines.append(f"merge_method: {choice.method}")
-    lines += [f"base_model: {base.label}"] if row.needs.base in ("required", "optional") else []
+    lines += [f"base_model: {base.label}"] if _names_base(choice) else []
+    lines += ["tokenizer_source: union"] if by_token else []
     lines.append("models:")
     for member in members:
         lines.append(f"  - model: {member.label}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .harness import Result
-from .index import PAPERS
+from .index import PAPERS, Paper
 
 _HEAD = """# Evidence
 
 Each paper is an experiment with its claim, baselines, several seeds, and a control that must fail. `modelweave reproduce NN`
 runs one on any seeds; `modelweave reproduce --all --page docs/evidence.md` writes this page. A claim that does not
-hold at this size says so.
+hold at this size says so. Before a claim stands `holds` or `FAILS`, before a control `as it must` or `NOT AS IT MUST`.
 
 | Paper | Title | Level | Experiment |
 |---:|---|---|---|
@@ -21,13 +21,13 @@ hold at this size says so.
 def evidence_page(results: Sequence[Result]) -> str:
     """Markdown: the list of all papers, then the table and checks of each result."""
     found = {result.paper: result for result in results}
-    lines = [f"| {p.number} | {p.title} | {p.level} | {_state(found.get(p.number))} |\n" for p in PAPERS.values()]
+    lines = [f"| {p.number} | {p.title} | {p.level} | {_state(p, found.get(p.number))} |\n" for p in PAPERS.values()]
     return _HEAD + "".join(lines) + "".join(_section(result) for result in results)
 
 
-def _state(result: Result | None) -> str:
+def _state(paper: Paper, result: Result | None) -> str:
     if result is None:
-        return "not yet"
+        return "not run here" if paper.experiment else "not yet"
     return "holds" if result.holds else "does not hold at this size"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 from ..drawing import new_figure, save_figure
@@ -74,7 +76,8 @@ class Result:
         ]
         lines += text_table(("condition", *self.columns), condition_means(self.rows, self.columns))
         lines += ["", *text_table(("", "check", "expected", "got"), [_check_line(c) for c in self.checks]), ""]
-        verdict = "the claim holds at this size, and its control fails" if self.holds else "the claim does not hold at this size as stated"
+        holds, fails = "the claim holds at this size, and its control fails as it must", "the claim does not hold at this size as stated"
+        verdict = holds if self.holds else fails
         return "\n".join([*lines, f"{verdict} ({self.seconds:.0f} s)"])
 
     def to_json(self) -> dict[str, Any]:
@@ -82,7 +85,7 @@ class Result:
         return {**asdict(self), "holds": self.holds}
 
     def figure(self, path: Path) -> None:
-        """Draw the rows' means as bars, one group a condition."""
+        """Draw the rows' means as bars, one panel a column."""
         draw_conditions(self, path)
 
 
@@ -145,26 +148,48 @@ def _number(cell: str) -> bool:
     return cell == "-" or cell.lstrip("+-").replace(".", "", 1).isdigit()
 
 
+_WORDS = {"claim": ("holds", "FAILS"), "control": ("as it must", "NOT AS IT MUST"), "report": ("report", "report")}
+"""What stands before a check that came out as expected, and before one that did not."""
+
+
 def _check_line(check: Check) -> tuple[str, str, str, str]:
-    word = {"report": "report"}.get(check.kind, ("holds" if check.holds else "FAILS"))
+    good, bad = _WORDS[check.kind]
+    word = good if check.holds else bad
     name = f"control: {check.name}" if check.kind == "control" else check.name
     return word, name, check.expected, " ".join(f"{value:+.3f}" for value in check.got)
 
 
 def draw_conditions(result: Result, path: Path) -> None:
-    """A bar a condition and column, the mean over seeds, with each seed as a dot."""
-    conditions = list(dict.fromkeys(str(row["condition"]) for row in result.rows))
-    drawing = new_figure(max(7, 0.45 * len(conditions) + 2), 4.5)
-    axes = drawing.subplots()
-    width = 0.8 / len(result.columns)
-    for i, column in enumerate(result.columns):
-        for x, condition in enumerate(conditions):
-            values = [row[column] for row in result.rows if row["condition"] == condition and row.get(column) is not None]
-            if values:
-                place = x + (i - (len(result.columns) - 1) / 2) * width
-                axes.bar(place, sum(values) / len(values), width, color=f"C{i}", label=column if x == 0 else None)
-                axes.plot([place] * len(values), values, ".", color="black", markersize=3)
-    axes.set_xticks(range(len(conditions)), conditions, rotation=60, ha="right", fontsize=8)
-    axes.set_title(f"{result.paper} {result.title}", fontsize=10)
-    axes.legend(fontsize=8)
+    """A panel a column with its own axis, a bar for each condition that has it: the mean over seeds, with each seed as a dot."""
+    tables = [(column, values) for column in result.columns if (values := _by_condition(result.rows, column))]
+    across = min(2, len(tables))
+    most = [max(len(values) for _, values in tables[at : at + across]) for at in range(0, len(tables), across)]
+    drawing = new_figure(6.5 * across, 0.7 + sum(0.2 * bars + 0.6 for bars in most))
+    panels = drawing.subplots(len(most), across, squeeze=False, height_ratios=[bars + 3 for bars in most])
+    for place, axes in enumerate(panels.flat):
+        if place < len(tables):
+            _draw_column(axes, *tables[place], bars=most[place // across])
+        else:
+            axes.set_axis_off()
+    drawing.suptitle(textwrap.fill(f"{result.paper} {result.title}", 70 * across), fontsize=10)
     save_figure(drawing, path, dpi=120)
+
+
+def _by_condition(rows: Sequence[Row], column: str) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row.get(column) is not None:
+            found.setdefault(str(row["condition"]), []).append(float(row[column]))
+    return found
+
+
+def _draw_column(axes: Any, column: str, values: Mapping[str, Sequence[float]], *, bars: int) -> None:
+    """bars: how many the panel has room for, so that those of neighbours are as thick."""
+    axes.barh(range(len(values)), [fmean(found) for found in values.values()], color="tab:blue", alpha=0.7)
+    for place, found in enumerate(values.values()):
+        axes.plot(found, [place] * len(found), ".", color="black", markersize=4)
+    axes.set_yticks(range(len(values)), list(values), fontsize=8)
+    axes.set_ylim(bars - 0.4, -0.6)
+    axes.axvline(0, color="0.7", linewidth=1)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.set_title(column, fontsize=9)

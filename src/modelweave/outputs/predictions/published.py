@@ -58,7 +58,7 @@ _ROWS = (
         "Purucker and Beel 2023",
         cma_es,
         parameters=(
-            Parameter("generations", "int", 50, at_least=1),
+            Parameter("generations", "int", 50, at_least=1, help="rounds of the search, at most"),
             Parameter("spread", "float", 1.0, above=0, help="size of the first steps"),
         ),
     ),
@@ -89,7 +89,10 @@ _ROWS = (
         "Cover 1991; paper 07",
         universal,
         CLASSES,
-        (Parameter("points", "int", 4096, at_least=1, help="of the simplex"), Parameter("rows", "int", 100_000, at_least=1)),
+        (
+            Parameter("points", "int", 4096, at_least=1, help="of the simplex, about"),
+            Parameter("rows", "int", 100_000, at_least=1, help="of more rows than this the last ones count"),
+        ),
         paper=7,
     ),
     Learner(

@@ -185,12 +185,16 @@ def draw_study(outcome: Outcome, file: Path) -> None:
     across = min(2, len(tables))
     down = -(-len(tables) // across)
     tallest = max((len(lines) for lines in tables.values()), default=1)
-    figure = new_figure(5.6 * across, down * (0.19 * tallest + 1.2))
-    panels = figure.subplots(down, across, squeeze=False).flat
+    figure = new_figure(5.6 * across, down * (0.19 * tallest + 1.3) + 0.5)
+    panels = list(figure.subplots(down, across, squeeze=False).flat)
+    marks: dict[str, Any] = {}
     for axes, (title, lines) in zip(panels, tables.items(), strict=False):
         _panel(axes, title, lines)
-    for axes in list(panels)[len(tables) :]:
+        handles, labels = axes.get_legend_handles_labels()
+        marks |= dict(zip(labels, handles, strict=True))
+    for axes in panels[len(tables) :]:
         axes.set_axis_off()
+    figure.legend(marks.values(), marks.keys(), loc="outside lower center", ncols=3 * across, fontsize=8)
     save_figure(figure, file, dpi=110)
 
 
@@ -206,5 +210,5 @@ def _panel(draw: Any, title: str, lines: Sequence[Line]) -> None:
     draw.invert_yaxis()
     draw.set_title(title, fontsize=9)
     draw.tick_params(axis="x", labelsize=7)
+    draw.set_xlabel("score", fontsize=8)
     draw.grid(axis="x", alpha=0.3)
-    draw.legend(fontsize=6, loc="lower left")
