@@ -84,7 +84,7 @@ def main() -> None:
     about = (
         f"{options.queries:,} maps of {grid.cells:,} float32 cells, {options.threads} thread(s), best of {options.runs}; sorting is "
         f"`numpy.argsort` of each map once.\nLargest relative difference to the areas by a stable sort: {apart or 0:.1e}. Again: "
-        "`python benchmarks/recall_vs_area.py`"
+        f"`python benchmarks/recall_vs_area.py --queries {options.queries} --runs {options.runs}`"
     )
     head = ["recall versus area", "s", "times sorting"]
     body = [["sorting", f"{sorting:.2f}", "1"], *([name, f"{value:.2f}", f"{value / sorting:.3f}"] for name, value in took.items())]

@@ -13,7 +13,8 @@ from methods import METHODS
 
 TITLE = """# Benchmarks
 
-Whole processes, page cache warm, runs interleaved, those under 15 seconds five times a round; `make bench` writes this page.
+Whole processes, page cache warm, runs interleaved, those under 15 seconds five times a round; `make bench` writes this page, except for
+the sections that name a script of their own.
 Inputs are Llama-shaped bfloat16 checkpoints of random numbers: a base and three fine-tunes. The floor is `cat` of a method's
 input files to /dev/null plus `cp` of one output. Before each run of either tool and of the floor a file of the output's size is
 written and removed, so that no run pays for pages that a virtual machine had handed back to its host.

@@ -188,3 +188,11 @@ def test_a_poor_member_is_not_taken_for_a_permuted_one() -> None:
         assert make_pool({"noise": p}, Y)[0].names == ("noise",)
     y = (random.random(60) < 0.1).astype(int)
     make_pool({"all the same": np.full(60, 0.1), "mostly": np.where(random.random(60) < 0.9, 0.2, 0.7)}, y)
+
+
+def test_scores_of_two_classes_are_not_taken_for_numbers():
+    y = np.array([0, 1, 0, 1])
+    scores = np.array([-3.0, 2.0, -1.0, 4.0])
+    with pytest.raises(CompatibilityError, match=r"the targets have two values, and its predictions go from -3 to 4.*a sigmoid first"):
+        blend({"a": scores, "b": scores}, y)
+    assert blend({"a": scores, "b": scores}, y, metric="rmse").task == "regression"

@@ -139,8 +139,15 @@ def _task(given: Mapping[str, Array], targets: Array, metric: str | Metric | Non
         return "regression"
     if wide:
         return "multiclass"
-    shares = all(np.nanmin(array, initial=0) >= 0 and np.nanmax(array, initial=1) <= 1 for array in given.values())
-    return "multiclass" if shares and len(np.unique(targets)) <= 2 else "regression"
+    two_values = len(np.unique(targets)) <= 2
+    for name, array in given.items():
+        low, high = float(np.nanmin(array, initial=0)), float(np.nanmax(array, initial=1))
+        if two_values and (low < 0 or high > 1):
+            raise CompatibilityError(
+                f"member '{name}': the targets have two values, and its predictions go from {low:.4g} to {high:.4g}; for classes pass "
+                "probabilities (a sigmoid first), for numbers name a metric such as rmse"
+            )
+    return "multiclass" if two_values else "regression"
 
 
 def _numbers(targets: Array) -> Array:

@@ -26,7 +26,7 @@ a base can be scaled whether it has such a parameter or not; the others have one
   `select_topk` of sce): {share:g}. Required ones: `weight` 1, `t` 0.5.
 - Figures are means over seeds ({seeds}); a suite that costs too much runs one alone and says so.
 - The interval is of the tuned score minus that of tuned task arithmetic, 95 percent, by a paired bootstrap over test examples. It
-  does not hold what another seed would change.
+  does not include variation between seeds.
 - Seconds and memory are the merge's alone, on {processors} processors that may have had other work; memory is what the process held
   at its highest beyond what it held before.
 - Baselines stand in italics: the base, the member with the best mean on validation, each task's own member on that task (what a merge
