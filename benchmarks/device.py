@@ -19,14 +19,16 @@ from bench import OWN, machine
 from make_checkpoints import SIZES, write_checkpoints
 from measure import run_process
 
-METHODS = "linear,ties,arcee_fusion,ramplus_tl,consensus,iso_c,tsv_m,swudi"
+METHODS = "iso_c,tsv_m"
+MEMORY = "16GiB"
+"""Enough for as many whole matrices at once as there are cores."""
 
 
 def merge(method: str, device: str, folder: Path) -> float:
     """Seconds of one merge into the folder `device`."""
     shutil.rmtree(folder / device, ignore_errors=True)
     (folder / "recipe.yml").write_text(_recipe(method), encoding="utf-8")
-    command = [sys.executable, "-m", "modelweave", "merge", "recipe.yml", device, "--device", device]
+    command = [sys.executable, "-m", "modelweave", "merge", "recipe.yml", device, "--device", device, "--memory", MEMORY]
     return run_process(command, cwd=folder, env=OWN).wall
 
 
@@ -64,8 +66,10 @@ def main() -> None:
     head = ["method", "CPU s", "device s", "times faster", "difference"]
     print("\n" + report.terminal([head, *body]))
     if given.write:
-        about = f"{SIZES[given.size].parameters / 1e6:.0f} M parameters, {machine()['cores']} cores against {given.write}, whole processes"
-        report.write_section("On a CUDA device", f"{about}. Again: `python benchmarks/device.py`", head, body)
+        size = f"{SIZES[given.size].parameters / 1e6:.0f} M parameters, {machine()['cores']} cores against {given.write}"
+        again = f"python benchmarks/device.py --size {given.size} --methods {given.methods} --runs {given.runs}"
+        about = f"{size}, whole processes, `--memory {MEMORY}`; a difference is relative to the largest entry. Again: `{again}`"
+        report.write_section("On a CUDA device", about, head, body)
 
 
 if __name__ == "__main__":

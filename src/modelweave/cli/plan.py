@@ -60,6 +60,7 @@ def show_plan(plan: Plan, memory: int) -> None:
     from ..recipes.describe import dropped_rows, input_rows, output_rows, totals, whole_matrices
     from ..recipes.sizes import human_size
 
+    rows = input_rows(plan)
     inputs = [
         (
             row.label,
@@ -73,7 +74,7 @@ def show_plan(plan: Plan, memory: int) -> None:
             "yes" if row.tokenizer else "no",
             row.licence or "-",
         )
-        for row in input_rows(plan)
+        for row in rows
     ]
     columns = ("input", "role", ">tensors", ">parameters", ">bytes", "dtype", "architecture", ">vocabulary", "tokenizer", "licence")
     show_table(columns, inputs)
@@ -103,7 +104,8 @@ def show_plan(plan: Plan, memory: int) -> None:
     say(f"reads       {human_size(sums.bytes_read)}")
     say(f"writes      {human_size(sums.bytes_written)}")
     say(f"memory      {human_size(sums.peak)} of buffers at most")
-    say(f"licence     {plan.licence or 'none that the inputs agree on'}")
+    named = any(row.licence for row in rows)
+    say(f"licence     {plan.licence or ('none that the inputs agree on' if named else 'unknown, no input names one')}")
     say(f"files       {', '.join(sorted(plan.side_files)) or 'none beside weights, card and manifest'}")
     for reason, count, example in dropped_rows(plan.dropped):
         say(f"dropped     {count}: {reason}, as in {example}")

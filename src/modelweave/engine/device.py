@@ -28,6 +28,14 @@ def check_device(device: str) -> None:
         raise ParameterError(f"device: {device} is not there, torch finds {found} CUDA devices; use cpu")
 
 
+def wake(device: str) -> None:
+    """Let torch load what decompositions on a device need, which it must not do in several threads at once."""
+    if device != "cpu":
+        import torch
+
+        torch.linalg.eigh(torch.eye(2, device=device))
+
+
 @contextmanager
 def room_on(device: str, name: str) -> Iterator[None]:
     """Turn a device that is full into one sentence about the tensor of that name."""

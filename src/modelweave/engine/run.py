@@ -17,7 +17,7 @@ from ..recipes.plan import TensorPlan
 from ..weights.part import spec_of
 from .coefficients import coefficient_job
 from .copies import copy_job
-from .device import check_device
+from .device import check_device, wake
 from .general import general_job
 from .joined import JoinedSink, join
 from .kernels import BINS, BLOCK, CompiledKernels, Kernels, library_path
@@ -67,6 +67,7 @@ def run(
     Results do not depend on threads, memory or chunks. Raises the first error of any worker.
     """
     check_device(device)
+    wake(device)
     threads = thread_count(threads)
     joined = JoinedSink(sink, kernels())
     left = join(tensors, joined)

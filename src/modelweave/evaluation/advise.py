@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
+import yaml
+
 from ..analysis.interference import Interference, Meeting, interfere
 from ..catalog import METHODS
 from ..checkpoints.open import open_checkpoint
@@ -253,11 +255,21 @@ def _recipe(base: Checkpoint, members: Sequence[Checkpoint], choice: Choice, by_
     # a name may hold line breaks, a comment may not
     lines = [*(f"# {' '.join(comment.split())}" for comment in comments), ""]
     lines.append(f"merge_method: {choice.method}")
-    lines += [f"base_model: {base.label}"] if _names_base(choice) else []
+    lines += [f"base_model: {in_yaml(base.label)}"] if _names_base(choice) else []
     lines += ["tokenizer_source: union"] if by_token else []
     lines.append("models:")
     for member in members:
-        lines.append(f"  - model: {member.label}")
+        lines.append(f"  - model: {in_yaml(member.label)}")
         lines += [f"    parameters: {{{', '.join(f'{k}: {v}' for k, v in own.items())}}}"] if own else []
     lines += ["parameters:", *(f"  {name}: {value}" for name, value in shared.items())] if shared else []
     return "\n".join([*lines, ""])
+
+
+def in_yaml(text: str) -> str:
+    """A text as YAML reads it back, whatever it looks like.
+
+    >>> in_yaml("org/name"), in_yaml("007"), in_yaml("a: b")
+    ('org/name', "'007'", "'a: b'")
+    """
+    written: str = yaml.safe_dump(text, width=1 << 16, allow_unicode=True)
+    return written.removesuffix("...\n").strip()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from ..checkpoints.tensors import Bytes, Checkpoint, TensorRef
-from ..errors import CheckpointError
+from ..errors import CheckpointError, MissingExtraError, ModelweaveError
 from ..method import Method
 from .build import build_plan
 from .document import Document
@@ -39,6 +40,17 @@ class PlannedCheckpoint(Checkpoint):
         return self._files[name]
 
 
+@contextmanager
+def in_document(name: str | None) -> Iterator[None]:
+    """Errors say in which document of several they are."""
+    try:
+        yield
+    except MissingExtraError:
+        raise
+    except ModelweaveError as error:
+        raise (type(error)(f"document '{name}': {error}") if name is not None else error) from error.__cause__
+
+
 def plan_documents(
     documents: Sequence[Document],
     *,
@@ -52,7 +64,8 @@ def plan_documents(
     used = {name for document in documents for name in document.needs}
     plans = []
     for document in documents:
-        plan = build_plan(document, near=near, opened=known, seed=seed, methods=methods)
+        with in_document(document.name if len(documents) > 1 else None):
+            plan = build_plan(document, near=near, opened=known, seed=seed, methods=methods)
         if document is not documents[-1] and document.name not in used:
             plan = replace(plan, warnings=(*plan.warnings, f"document '{document.name}' is used by no other; its result is not kept"))
         plans.append(plan)
