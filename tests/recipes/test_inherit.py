@@ -67,7 +67,7 @@ def test_chat_templates_render():
         "<s><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nYes<|eot_id|>"
         "<|start_header_id|>user<|end_header_id|>\n\nSo<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
     )
-    assert texts["mistral"] == "<s>[INST] Hi [/INST] Yes</s>[INST] So [/INST]"
+    assert texts["mistral"] == "<s> [INST] Hi [/INST] Yes</s> [INST] So [/INST]"
     assert texts["exaone"] == "[|system|][|endofturn|]\n[|user|]Hi\n[|assistant|]Yes[|endofturn|]\n[|user|]So\n[|assistant|]"
 
 

@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 from modelweave.checkpoints.row_gather import AVERAGE, MEAN, ZERO
 from modelweave.checkpoints.tensors import Bytes, Checkpoint, TensorRef
 from modelweave.errors import CheckpointError, CompatibilityError, RecipeError
+from modelweave.recipes.chat_template import TEMPLATES, with_chat_template
 from modelweave.recipes.vocabulary import (
     TokenizerSettings,
+    TokenRow,
     Vocabulary,
     embedding_rows,
     is_vocabulary_tensor,
     plan_vocabulary,
     same_tokenizers,
 )
+from modelweave.recipes.vocabulary_config import changed_size
 
 tokenizers = pytest.importorskip("tokenizers")
 
@@ -339,12 +342,15 @@ def test_sentencepiece_alone_is_only_good_when_all_are_equal():
         (3, None, "expected the name of a model, got 3"),
         (None, ["base"], "expected a mapping"),
         (None, {"sauce": "base"}, "did you mean 'source'"),
-        (None, {"pad_to_multiple_of": 0}, "at least 1, got 0"),
-        (None, {"pad_to_multiple_of": True}, "at least 1, got True"),
+        (None, {"pad_to_multiple_of": -1}, "at least 0, got -1"),
+        (None, {"pad_to_multiple_of": True}, "at least 0, got True"),
+        (None, {"pad_to_multiple_of": "many"}, "at least 0, got 'many'"),
         (None, {"tokens": ["a"]}, "expected a mapping from token"),
         (None, {"tokens": {1: {}}}, "put it in quotes"),
         (None, {"tokens": {"a": {"force": True}}}, "force needs a source"),
         (None, {"tokens": {"a": {"force": "yes"}}}, "expected true or false"),
+        (None, {"tokens": {"a": {"force": 2}}}, "expected true or false, got 2"),
+        (None, {"tokens": {"a": {"force": None}}}, "expected true or false, got None"),
         (None, {"tokens": {"a": {"source": {"kind": "zeros"}}}}, "did you mean 'zero'"),
         (None, {"tokens": {"a": {"source": {"kind": "model_token", "model": "x"}}}}, "got neither"),
         (
@@ -360,6 +366,43 @@ def test_bad_settings_are_one_sentence(source, tokenizer, words):
     with pytest.raises(RecipeError, match=words) as caught:
         TokenizerSettings.from_recipe(source, tokenizer)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "expected"),
+    [
+        ({"pad_to_multiple_of": 0}, TokenizerSettings()),
+        ({"pad_to_multiple_of": "0"}, TokenizerSettings()),
+        ({"pad_to_multiple_of": "64"}, TokenizerSettings(pad_to_multiple_of=64)),
+        ({"source": None, "tokens": None, "pad_to_multiple_of": None}, TokenizerSettings()),
+        ({"tokens": {"a": None}}, TokenizerSettings(tokens={"a": TokenRow()})),
+        ({"tokens": {"a": {"source": None}}}, TokenizerSettings(tokens={"a": TokenRow()})),
+        ({"tokens": {"a": {"source": "x", "force": 1}}}, TokenizerSettings(tokens={"a": TokenRow("model", "x", force=True)})),
+        ({"tokens": {"a": {"source": "x", "force": "True"}}}, TokenizerSettings(tokens={"a": TokenRow("model", "x", force=True)})),
+        ({"tokens": {"a": {"source": "x", "force": "false"}}}, TokenizerSettings(tokens={"a": TokenRow("model", "x")})),
+        (
+            {"tokens": {"a": {"source": {"kind": "model_token", "model": "x", "token_id": "5"}}}},
+            TokenizerSettings(tokens={"a": TokenRow("model_token", "x", token_id=5)}),
+        ),
+        ({"tokens": {"a": {"source": None, "force": 0}}}, TokenizerSettings(tokens={"a": TokenRow()})),
+    ],
+)
+def test_what_mergekit_accepts(tokenizer, expected):
+    assert TokenizerSettings.from_recipe(None, tokenizer) == expected
+
+
+@pytest.mark.parametrize(("word", "meant"), [("unoin", "union"), ("Base", "base"), ("bse", "base")])
+def test_a_misspelt_word_for_the_source_is_told(word, meant):
+    def missing(label: str) -> Checkpoint:
+        raise CheckpointError(f"model '{label}': does not exist; give a folder")
+
+    with pytest.raises(RecipeError, match=f"tokenizer source '{word}': did you mean '{meant}'. otherwise, model '{word}': does not exist"):
+        plan_vocabulary(TokenizerSettings(word), three(), 0, 0, open_model=missing)
+    with pytest.raises(CheckpointError, match="^model 'org/other': does not exist; give a folder$"):
+        plan_vocabulary(TokenizerSettings("org/other"), three(), 0, 0, open_model=missing)
+    # a model of that name is taken
+    named = plan_vocabulary(TokenizerSettings(word), three(), 0, 0, open_model={word: three()[1]}.__getitem__)
+    assert named is not None and named.tokens == ("[UNK]", "b", "a", "d", "<x>")
 
 
 @pytest.mark.parametrize(
@@ -430,7 +473,35 @@ def test_same_tokenizers():
         ("output.weight", (9, 2), True),
         ("backbone.embeddings.weight", (9, 2), True),
         ("model.language_model.embed_tokens.weight", (9, 2), True),
+        ("decoder.weight", (9, 2), True),
+        ("decoder.bias", (9,), True),
+        ("head.decoder.weight", (9, 2), True),
+        ("lm_loss.weight", (9, 2), True),
+        ("lm_loss.bias", (9,), True),
+        ("pred_layer.proj.weight", (9, 2), True),
+        ("pred_layer.proj.bias", (9,), True),
+        ("output_projection.weight", (9, 2), True),
+        ("model.decoder.output_projection.weight", (9, 2), True),
+        ("transformer.w.weight", (9, 2), True),
+        ("lm_head.out_proj.weight", (9, 2), True),
+        ("final_logits_bias", (1, 9), True),
+        ("model.language_model.embed_tokens_per_layer.weight", (9, 2), True),
+        ("cpmant.input_embedding.weight", (9, 2), True),
+        ("cls.predictions.dense.weight", (3, 9), True),
+        ("model.layers.0.mlp.gate.tid2eid", (9, 6), True),
+        ("final_logits_bias", (1, 8), False),
+        ("final_logits_bias", (9, 9), False),
         ("lm_head.weight", (8, 2), False),
+        ("lm_head.bias", (9, 2), False),
+        ("lm_head.weight", (9,), False),
+        ("model.encoder.decoder.weight", (9, 2), False),
+        ("vae.decoder.bias", (9,), False),
+        ("model.layers.0.attention.output.weight", (9, 9), False),
+        ("model.layers.0.self_attn.output_projection.weight", (9, 9), False),
+        ("model.layers.0.mlp.w.weight", (9, 9), False),
+        ("model.layers.0.self_attn.out_proj.weight", (9, 9), False),
+        ("cls.predictions.transform.dense.weight", (9, 9), False),
+        ("model.layers.0.per_layer_projection.weight", (9, 9), False),
         ("lm_head.layer_norm.weight", (9,), False),
         ("model.layers.0.mlp.down_proj.weight", (9, 2), False),
         ("bert.embeddings.position_embeddings.weight", (9, 2), False),
@@ -441,6 +512,73 @@ def test_same_tokenizers():
 )
 def test_vocabulary_tensors_are_told_by_name_and_shape(name, shape, expected):
     assert is_vocabulary_tensor(name, shape, 9) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "expected"),
+    [
+        ("language_model.lm_head.weight", 128_256, True),
+        ("model.language_model.embed_tokens_per_layer.weight", 128_000, True),
+        ("lm_head.weight", 32_000, False),
+        ("vision_tower.head.weight", 128_256, False),
+        ("decoder.weight", 128_256, False),
+    ],
+)
+def test_heads_with_some_rows_less_than_the_embedding_are_not_merged_by_number(name, rows, expected):
+    assert is_vocabulary_tensor(name, (rows, 2), 128_264) is expected
+
+
+def with_more(label: str, first: float, files: dict[str, bytes], rows: int, **values: NDArray[np.float32]) -> Folder:
+    model = Folder(label, first, rows, files)
+    model._tensors |= {name.replace("__", "."): Memory(name.replace("__", "."), v.astype(np.float32)) for name, v in values.items()}
+    return model
+
+
+def test_a_bias_that_lies_on_its_side_is_aligned():
+    def bias(first: float, rows: int) -> NDArray[np.float32]:
+        return first + np.arange(rows, dtype=np.float32)[None]
+
+    files = words(["a", "b"]), words(["b", "c", "a"]), words(["b", "d", "a", "e"])
+    models = [with_more("xyz"[k], 0, f, 2 + k, final_logits_bias=bias(10 * (k + 1), 2 + k)) for k, f in enumerate(files)]
+    union = plan(models, "union")
+    refs = [model["final_logits_bias"] for model in models]
+    assert all(is_vocabulary_tensor(ref.name, ref.shape, rows) for ref, rows in zip(refs, union.rows, strict=True))
+    # widths differ, so that the builder passes the others as None
+    alone = [[ref if k == j else None for j in range(3)] for k, ref in enumerate(refs)]
+    wrapped = [union.wrap(k, refs[k], alone[k]) for k in range(3)]
+    assert [ref.shape for ref in wrapped] == [(1, 5)] * 3
+    rows = [ref.read().view(np.float32).tolist() for ref in wrapped]
+    assert union.tokens == ("a", "b", "c", "d", "e")
+    assert rows == [[10, 11, 21, 31, 33], [22, 20, 21, 31, 33], [32, 30, 21, 31, 33]]
+    same = plan(models[:1], "union")
+    assert same.wrap(0, refs[0], refs[:1]) is refs[0]
+
+
+def test_a_head_with_other_rows_than_the_embedding_stays_or_is_refused():
+    def model(label: str, names: list[str], head: int) -> Folder:
+        return with_more(label, 0, words(names), len(names), lm_head__weight=np.zeros((head, 2)))
+
+    names = [f"t{i}" for i in range(64)]
+    alike = [model("x", names, 62), model("y", names, 62)]
+    refs = [one["lm_head.weight"] for one in alike]
+    union = plan(alike, "union")
+    assert is_vocabulary_tensor("lm_head.weight", (62, 2), union.rows[0])
+    assert union.wrap(1, refs[1], refs) is refs[1]
+    moved = plan([alike[0], model("y", names[::-1], 62)], "union")
+    with pytest.raises(CompatibilityError, match="lm_head.weight is 62x2, expected 64 rows as in its embedding; it cannot be aligned"):
+        moved.wrap(1, refs[1], refs)
+    column_wise = Memory("cls.predictions.dense.weight", np.zeros((3, 64), np.float32))
+    assert union.wrap(1, column_wise, [None, column_wise]) is column_wise
+    with pytest.raises(CompatibilityError, match="is 3x64, expected 64 rows"):
+        moved.wrap(1, column_wise, [None, column_wise])
+
+
+def test_sizes_in_the_config_follow_the_rows():
+    config = {"text_config": {"vocab_size": 8, "vocab_size_per_layer_input": 8}, "vision_config": {"vocab_size": 8}}
+    assert changed_size(config, 8, 9) == {"text_config.vocab_size": 9, "text_config.vocab_size_per_layer_input": 9}
+    assert changed_size({"vocab_size": 8, "padded_vocab_size": 8, "n_words": 7}, 8, 9) == {"vocab_size": 9, "padded_vocab_size": 9}
+    # an embedding that is longer than vocab_size by design
+    assert changed_size({"text_config": {"vocab_size": 128_256}}, 128_264, 128_264) == {}
 
 
 def test_embedding_rows_prefers_the_size_in_the_config():
@@ -465,3 +603,38 @@ def test_a_large_vocabulary_is_planned_quickly():
     assert time.process_time() - started < 4
     assert ref.read(0, 8).view(np.float32).tolist() == [1, 1, 0, 0, 3, 3, 2, 2]
     assert union.row_map(1)[0].max() == 1 and ZERO not in union.row_map(0)[0]
+
+
+def chat(template: str, roles: str, **kwargs: bool) -> str:
+    """What transformers makes of one message a letter: s, u, a."""
+    transformers = pytest.importorskip("transformers")
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel({"<s>": 0, "</s>": 1}, unk_token="<s>"))
+    loaded = transformers.PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>")
+    names = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
+    messages = [{"role": names[role], "content": f"{role}{k}"} for k, role in enumerate(roles)]
+    text: str = loaded.apply_chat_template(messages, chat_template=TEMPLATES[template], tokenize=False, **kwargs)
+    return text
+
+
+def test_named_chat_templates_are_those_of_their_families():
+    assert chat("mistral", "uau") == "<s> [INST] u0 [/INST] a1</s> [INST] u2 [/INST]"
+    assert chat("mistral", "sua", add_generation_prompt=True) == "<s> [INST] s0\n\nu1 [/INST] a2</s>"
+    assert chat("chatml", "su", add_generation_prompt=True) == (
+        "<|im_start|>system\ns0<|im_end|>\n<|im_start|>user\nu1<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert chat("llama3", "u", add_generation_prompt=True) == (
+        "<s><|start_header_id|>user<|end_header_id|>\n\nu0<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+    )
+    assert chat("exaone", "sua") == "[|system|]s0[|endofturn|]\n[|user|]u1\n[|assistant|]a2[|endofturn|]\n"
+
+
+@pytest.mark.parametrize("roles", ["uu", "a", "sa", "usu", "uaa", "ssu", "t", "ut"])
+def test_mistrals_template_refuses_other_orders_of_roles(roles):
+    jinja2 = pytest.importorskip("jinja2")
+    with pytest.raises(jinja2.TemplateError, match="expected user and assistant in turn after at most one system message, got"):
+        chat("mistral", roles)
+
+
+def test_a_chat_template_beside_a_damaged_config_is_one_sentence():
+    with pytest.raises(CheckpointError, match="tokenizer_config.json: is not valid JSON"):
+        with_chat_template({"tokenizer_config.json": b"no"}, "{{ x }}")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..checkpoints.json_text import parse_json
 from ..checkpoints.tensors import Checkpoint
 from ..errors import RecipeError, unknown
 
@@ -41,11 +42,16 @@ TEMPLATES = {
     ),
     "mistral": (
         "{{- bos_token -}}"
-        "{%- set lead = namespace(text='') -%}"
+        "{%- set lead = namespace(text='', turns=0) -%}"
         "{%- for message in messages -%}"
-        "{%- if message['role'] == 'system' -%}{%- set lead.text = message['content'] + '\\n\\n' -%}"
-        "{%- elif message['role'] == 'user' -%}{{ '[INST] ' + lead.text + message['content'] + ' [/INST]' }}{%- set lead.text = '' -%}"
+        "{%- if loop.first and message['role'] == 'system' -%}{%- set lead.text = message['content'] + '\\n\\n' -%}"
+        "{%- elif message['role'] != ('assistant' if lead.turns % 2 else 'user') -%}"
+        "{{ raise_exception('expected user and assistant in turn after at most one system message, got ' + message['role']) }}"
+        "{%- else -%}"
+        "{%- if message['role'] == 'user' -%}{{ ' [INST] ' + lead.text + message['content'] + ' [/INST]' }}{%- set lead.text = '' -%}"
         "{%- else -%}{{ ' ' + message['content'] + eos_token }}{%- endif -%}"
+        "{%- set lead.turns = lead.turns + 1 -%}"
+        "{%- endif -%}"
         "{%- endfor -%}"
     ),
 }
@@ -78,11 +84,14 @@ def template_of(checkpoint: Checkpoint) -> str | None:
 
 
 def with_chat_template(files: Mapping[str, bytes], text: str) -> dict[str, bytes]:
-    """The side files with the template in its own file, and inside tokenizer_config.json where there is one."""
+    """The side files with the template in its own file, and inside tokenizer_config.json where there is one.
+
+    Raises CheckpointError where that file is damaged.
+    """
     result = {name: data for name, data in files.items() if name != "chat_template.json"}
     result["chat_template.jinja"] = text.encode()
     if "tokenizer_config.json" in result:
-        config = {**_mapping(result["tokenizer_config.json"]), "chat_template": text}
+        config = {**parse_json(result["tokenizer_config.json"], "the result's tokenizer_config.json"), "chat_template": text}
         result["tokenizer_config.json"] = json.dumps(config, ensure_ascii=False, indent=2).encode()
     return result
 

@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from ..checkpoints.tensors import Checkpoint
-from ..errors import CompatibilityError, RecipeError, unknown
-from .tokenizer_files import Tokenizer, read_tokenizer, with_tokens, without_rows
+from ..errors import CheckpointError, CompatibilityError, RecipeError, unknown
+from .tokenizer_files import Tokenizer, read_tokenizer, with_tokens, without_names, without_rows
 from .tokenizer_settings import TokenizerSettings, TokenRow
 from .vocabulary_tensors import embedding_rows
 
@@ -85,7 +85,11 @@ def output_tokenizer(
         check_token_row(token, row, inputs, known=token in tokenizer.ids or token in new)
         if token not in tokenizer.ids:
             new.setdefault(token, _settings_of(token, inputs))
-    return replace(source, tokenizer=with_tokens(tokenizer, list(new.items()))), tuple(warnings)
+    result = with_tokens(tokenizer, list(new.items()))
+    gone = sorted(source.tokenizer.ids.keys() - result.ids.keys(), key=lambda token: source.tokenizer.ids[token])
+    if gone:
+        warnings = [*warnings, f"tokens without a row in the tokenizer's own model are left out: {_few(gone)}"]
+    return replace(source, tokenizer=without_names(result, gone)), tuple(warnings)
 
 
 def check_token_row(token: str, row: TokenRow, inputs: TokenizerInputs, *, known: bool) -> None:
@@ -115,11 +119,22 @@ def _source(settings: TokenizerSettings, inputs: TokenizerInputs, anchor: int, o
     if settings.source in ("union", "base") or settings.source in inputs.labels or open_model is None:
         k = anchor if settings.source in ("union", "base") else inputs.find(settings.source, "tokenizer source")
         return TokenizerSource(inputs.tokenizers[k], inputs.rows[k], inputs.configs[k])
-    checkpoint = open_model(settings.source)
+    checkpoint = _opened(settings.source, open_model)
     tokenizer = read_tokenizer(checkpoint)
     if tokenizer is None:
         raise CompatibilityError(f"tokenizer source '{settings.source}': it has no tokenizer; name a model that has one")
     return TokenizerSource(tokenizer, embedding_rows(checkpoint) or tokenizer.size, checkpoint.config)
+
+
+def _opened(source: str, open_model: OpenModel) -> Checkpoint:
+    """The model that lends only its tokenizer, or the error of opening it, with the word that may be meant."""
+    try:
+        return open_model(source)
+    except CheckpointError as error:
+        close = get_close_matches(source.lower(), ("union", "base"), n=1)
+        if not close:
+            raise
+        raise RecipeError(f"tokenizer source '{source}': did you mean '{close[0]}'? otherwise, {error}") from error
 
 
 def _missing(tokenizer: Tokenizer, inputs: TokenizerInputs) -> tuple[dict[str, Mapping[str, Any] | None], list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..checkpoints.tensors import Checkpoint
-from ..errors import CompatibilityError
+from ..errors import CheckpointError, CompatibilityError
 from .tokenizer_files import Tokenizer, can_be_read, read_tokenizer, vocabulary_digest
 from .tokenizer_settings import TokenizerSettings
 from .vocabulary_tensors import embedding_rows
@@ -23,7 +23,10 @@ def same_tokenizers(checkpoints: Sequence[Checkpoint]) -> str | None:
     known: dict[bytes, Tokenizer] = {}
     first: tuple[Checkpoint, bytes] | None = None
     for checkpoint in checkpoints:
-        digest = vocabulary_digest(checkpoint)
+        try:
+            digest = vocabulary_digest(checkpoint)
+        except CheckpointError as error:
+            return f"whether the tokenizers are equal cannot be told, rows are merged by number: {error}"
         if digest is None or (first is not None and digest == first[1]):
             continue
         if first is None:
@@ -41,14 +44,13 @@ def _difference(a: Checkpoint, b: Checkpoint, known: dict[bytes, Tokenizer]) -> 
     if not (can_be_read(a) and can_be_read(b)):
         # a tokenizer.json beside the one, a sentencepiece file beside the other: nothing here compares them
         return "their files have different formats or contents" if can_be_read(a) == can_be_read(b) else None
-    one, two = read_tokenizer(a, known), read_tokenizer(b, known)
-    assert one is not None and two is not None
-    if one.ids == two.ids:
+    one, two = _ids_with_rows(a, known), _ids_with_rows(b, known)
+    if one == two:
         return None
-    only_one, only_two = len(one.ids.keys() - two.ids.keys()), len(two.ids.keys() - one.ids.keys())
-    moved = sum(1 for token, i in one.ids.items() if two.ids.get(token, i) != i)
-    rows = {i: token for token, i in one.ids.items()}
-    clashes = sum(1 for token, i in two.ids.items() if rows.get(i, token) != token)
+    only_one, only_two = len(one.keys() - two.keys()), len(two.keys() - one.keys())
+    moved = sum(1 for token, i in one.items() if two.get(token, i) != i)
+    rows = {i: token for token, i in one.items()}
+    clashes = sum(1 for token, i in two.items() if rows.get(i, token) != token)
     if clashes > len(rows) * _FEW:
         raise CompatibilityError(
             f"model '{b.label}': its vocabulary differs from that of '{a.label}' ({clashes} of {len(rows)} rows stand for other tokens); "
@@ -57,8 +59,15 @@ def _difference(a: Checkpoint, b: Checkpoint, known: dict[bytes, Tokenizer]) -> 
     return f"{only_one} tokens only in the first, {only_two} only in the second, {moved} with another id"
 
 
+def _ids_with_rows(checkpoint: Checkpoint, known: dict[bytes, Tokenizer]) -> dict[str, int]:
+    """The ids that stand for a row; a token that is only named, past the last one, says nothing of the tensors."""
+    tokenizer, rows = read_tokenizer(checkpoint, known), embedding_rows(checkpoint)
+    assert tokenizer is not None
+    return {token: i for token, i in tokenizer.ids.items() if rows is None or i < rows}
+
+
 def opaque_but_equal(settings: TokenizerSettings, checkpoints: Sequence[Checkpoint]) -> bool:
-    """Whether all vocabularies are the same file that cannot be parsed, and nothing is asked that would need to."""
+    """Whether all vocabularies are the same file that cannot be parsed, the same tokens beside it, and nothing is asked that needs more."""
     if settings.tokens or settings.pad_to_multiple_of or any(can_be_read(c) for c in checkpoints):
         return False
     if settings.source not in ("union", "base", *(c.label for c in checkpoints)):

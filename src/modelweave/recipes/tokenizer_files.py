@@ -10,6 +10,7 @@ from typing import Any
 
 from ..checkpoints.tensors import Checkpoint
 from ..errors import CheckpointError, CompatibilityError
+from .tokens_beside import ENTRY, LISTS, content_of, is_piece, padding_of, tokens_beside
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -28,8 +29,6 @@ TOKENIZER_FILES = (
 )
 _OLD_VOCABULARIES = ("vocab.json", "merges.txt", "vocab.txt")
 _OPAQUE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tiktoken.model")
-_ENTRY = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": True, "special": False}
-"""How an added token behaves unless its tokenizer says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Tokenizer:
 
     ids: token to id. added: the tokens that stand outside the model's own vocabulary, each with its settings.
     model_size: entries of the model's own vocabulary. document: the parsed tokenizer.json, None for the older files.
-    digest: equal for tokenizers whose vocabulary files are equal byte by byte.
+    digest: equal only for equal vocabularies, told from their files.
     """
 
     ids: Mapping[str, int]
@@ -57,7 +56,9 @@ class Tokenizer:
 def read_tokenizer(checkpoint: Checkpoint, known: dict[bytes, Tokenizer] | None = None) -> Tokenizer | None:
     """The tokenizer beside a checkpoint, or None when there is none.
 
-    known: tokenizers read before, by digest; equal files are parsed once.
+    Tokens that only the files beside the vocabulary list or name are part of it, with the ids that transformers gives them on
+    loading, and so are they in its tokenizer.json.
+    known: vocabularies read before, by digest; equal files are parsed once.
     Raises CheckpointError for damaged files, and for vocabularies that only their own library can read (sentencepiece, tiktoken).
     """
     names = set(checkpoint.side_files())
@@ -71,19 +72,29 @@ def read_tokenizer(checkpoint: Checkpoint, known: dict[bytes, Tokenizer] | None 
         )
     if not sources:
         return None
-    digest = hashlib.sha256(b"".join(hashlib.sha256(files[n]).digest() for n in sources)).digest()
+    digest = _digest(files, sources)
     known = {} if known is None else known
     if digest not in known:
         known[digest] = _parse(checkpoint.label, files, digest)
-    return replace(known[digest], files=files)
+    vocabulary = known[digest]
+    old = vocabulary.document is None
+    beside = tokens_beside(checkpoint.label, files, padding_of(vocabulary.document))
+    new = [(b.token, b.settings) for b in beside if b.token not in vocabulary.ids or (old and b.number is not None)]
+    found = replace(_joined(vocabulary, new), files=files)
+    return found if old or _says_all(found) else _written(found)
 
 
 def vocabulary_digest(checkpoint: Checkpoint) -> bytes | None:
-    """A hash of the files that hold the vocabulary, also for those that cannot be parsed here; None without a tokenizer."""
+    """A hash of what decides which token has which id, also for files that cannot be parsed here; None without a tokenizer."""
     names = set(checkpoint.side_files())
     files = {n: checkpoint.side_file(n) for n in TOKENIZER_FILES if n in names}
-    sources = _vocabulary_files(files) or [n for n in _OPAQUE if n in files]
-    return hashlib.sha256(b"".join(hashlib.sha256(files[n]).digest() for n in sources)).digest() if sources else None
+    readable = _vocabulary_files(files)
+    sources = readable or [n for n in _OPAQUE if n in files]
+    if not sources:
+        return None
+    pieces = [] if readable else [files[n] for n in sources]
+    beside = [(b.token, b.number) for b in tokens_beside(checkpoint.label, files) if not any(is_piece(b.token, data) for data in pieces)]
+    return hashlib.sha256(_digest(files, sources) + repr(beside).encode()).digest()
 
 
 def can_be_read(checkpoint: Checkpoint) -> bool:
@@ -100,7 +111,6 @@ def without_rows(tokenizer: Tokenizer, rows: int) -> Tokenizer:
     document = tokenizer.document
     if document is not None:
         document = _document_without(document, gone)
-        files["tokenizer.json"] = _dump(document)
         if gone - set(tokenizer.added):
             for name in (*_OLD_VOCABULARIES, *_OPAQUE):
                 files.pop(name, None)
@@ -109,9 +119,7 @@ def without_rows(tokenizer: Tokenizer, rows: int) -> Tokenizer:
             f"tokenizer of {tokenizer.size} tokens over an embedding of {rows} rows; save it as tokenizer.json first "
             "(transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...))"
         )
-    _edit(files, "added_tokens.json", lambda old: {t: i for t, i in old.items() if t not in gone})
-    _edit_decoder(files, lambda old: {i: e for i, e in old.items() if e.get("content") not in gone})
-    return replace(
+    left = replace(
         tokenizer,
         ids={t: i for t, i in tokenizer.ids.items() if t not in gone},
         added={t: e for t, e in tokenizer.added.items() if t not in gone},
@@ -120,53 +128,40 @@ def without_rows(tokenizer: Tokenizer, rows: int) -> Tokenizer:
         digest=tokenizer.digest + rows.to_bytes(8, "big"),
         files=files,
     )
+    return _written(left)
 
 
 def with_tokens(tokenizer: Tokenizer, new: Sequence[tuple[str, Mapping[str, Any] | None]]) -> Tokenizer:
     """The tokenizer with more added tokens, each with its settings or None for the plain ones.
 
-    New ids follow the rule of the `tokenizers` library, which numbers added tokens when it loads a file: after the largest
-    added id, or after the model's own vocabulary. A token that is there already keeps its id and becomes an added one.
+    A token that is there already keeps its id and becomes an added one. Raises CompatibilityError where a new id is taken.
     """
     if not new:
         return tokenizer
-    ids, added = dict(tokenizer.ids), dict(tokenizer.added)
-    numbers = [ids[t] for t in added if ids[t] >= tokenizer.model_size]
-    following = max(numbers) + 1 if numbers else tokenizer.model_size
-    taken = set(ids.values())
-    entries = []
-    for token, settings in new:
-        if token not in ids:
-            if following in taken:
-                raise CompatibilityError(
-                    f"tokenizer: the ids have holes, token {token!r} would take id {following}, which is used; "
-                    "use tokenizer_source base or a model"
-                )
-            ids[token], following = following, following + 1
-        entry = {"id": ids[token], "content": token, **_ENTRY, **(settings or {})}
-        added[token] = {k: entry[k] for k in _ENTRY}
-        entries.append(entry)
-    document = tokenizer.document
+    joined = _joined(tokenizer, new)
+    taken = set(tokenizer.ids.values())
+    for token, i in joined.ids.items():
+        if token not in tokenizer.ids and i in taken:
+            raise CompatibilityError(
+                f"tokenizer: the ids have holes, token {token!r} would take id {i}, which is used; use tokenizer_source base or a model"
+            )
+    return _written(joined)
+
+
+def without_names(tokenizer: Tokenizer, gone: Iterable[str]) -> Tokenizer:
+    """The tokenizer whose files no longer name tokens that it does not have; transformers would add them again, past the last row."""
+    lost = set(gone)
     files = dict(tokenizer.files)
-    if document is not None:
-        document = {**document, "added_tokens": [*(document.get("added_tokens") or []), *entries]}
+    if not lost:
+        return tokenizer
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        if name in files:
+            files[name] = _dump(_names_without(json.loads(files[name]), lost), indent=2)
+    document = tokenizer.document
+    if document is not None and padding_of(document) in lost:
+        document = {**document, "padding": None}
         files["tokenizer.json"] = _dump(document)
-    else:
-        files.setdefault("added_tokens.json", b"{}")
-        files.setdefault("tokenizer_config.json", b"{}")
-    appended = {e["content"]: e["id"] for e in entries if e["content"] not in tokenizer.ids}
-    listed = [t for t in added if document is None or t not in tokenizer.added]
-    decoder = {str(ids[t]): {"content": t, **added[t]} for t in listed}
-    _edit(files, "added_tokens.json", lambda old: {**old, **appended})
-    _edit_decoder(files, lambda old: {**old, **decoder}, create=document is None)
-    return replace(
-        tokenizer,
-        ids=ids,
-        added=added,
-        document=document,
-        digest=hashlib.sha256(repr(new).encode()).digest(),
-        files=files,
-    )
+    return replace(tokenizer, document=document, files=files)
 
 
 def _code(names: Iterable[str]) -> list[str]:
@@ -174,45 +169,118 @@ def _code(names: Iterable[str]) -> list[str]:
 
 
 def _vocabulary_files(files: Mapping[str, bytes]) -> list[str]:
-    """The files that decide which token has which id."""
+    """The files that hold the vocabulary before any token is added to it."""
     if "tokenizer.json" in files:
         return ["tokenizer.json"]
     if "vocab.json" in files or "vocab.txt" in files:
-        return [n for n in (*_OLD_VOCABULARIES, "added_tokens.json") if n in files]
+        return [n for n in _OLD_VOCABULARIES if n in files]
     return []
 
 
+def _digest(files: Mapping[str, bytes], names: Iterable[str]) -> bytes:
+    return hashlib.sha256(b"".join(hashlib.sha256(files[n]).digest() for n in names)).digest()
+
+
 def _parse(label: str, files: Mapping[str, bytes], digest: bytes) -> Tokenizer:
+    """The vocabulary alone, without files."""
     document: dict[str, Any] | None = None
     try:
         if "tokenizer.json" in files:
             document = json.loads(files["tokenizer.json"])
             vocab, entries = document["model"]["vocab"], document.get("added_tokens") or []
         else:
-            vocab, entries = _old_vocabulary(files)
+            vocab, entries = _old_vocabulary(files), []
         own = dict(vocab) if isinstance(vocab, dict) else {piece[0]: i for i, piece in enumerate(vocab)}
-        added = {e["content"]: {k: e.get(k, _ENTRY[k]) for k in _ENTRY} for e in entries}
-        ids = {**own, **{e["content"]: e["id"] for e in entries}}
-        if set(map(type, ids)) - {str} or set(map(type, ids.values())) - {int} or min(ids.values(), default=0) < 0:
+        added = {e["content"]: {k: e.get(k, ENTRY[k]) for k in ENTRY} for e in entries}
+        numbers = [*own.values(), *(e["id"] for e in entries)]
+        if set(map(type, (*own, *added))) - {str} or set(map(type, numbers)) - {int} or min(numbers, default=0) < 0:
             raise TypeError
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         raise CheckpointError(
             f"model '{label}': {_vocabulary_files(files)[0]} is not a tokenizer, expected a vocabulary of tokens and ids; "
             "download or save the tokenizer again"
         ) from None
-    return Tokenizer(ids, added, len(own), document, digest, files)
+    return Tokenizer(_numbered(own, (), len(own), added), added, len(own), document, digest, {})
 
 
-def _old_vocabulary(files: Mapping[str, bytes]) -> tuple[Any, list[dict[str, Any]]]:
+def _old_vocabulary(files: Mapping[str, bytes]) -> Any:
     if "vocab.json" in files:
-        vocab = json.loads(files["vocab.json"])
+        return json.loads(files["vocab.json"])
+    lines = files["vocab.txt"].decode().split("\n")
+    return {line.rstrip("\r"): i for i, line in enumerate(lines) if line or i < len(lines) - 1}
+
+
+def _numbered(ids: Mapping[str, int], added: Iterable[str], model_size: int, new: Iterable[str]) -> dict[str, int]:
+    """The ids with those of new tokens, by the rule of the `tokenizers` library, whatever numbers a file writes beside them.
+
+    A new token comes after the largest added id, or after the model's own vocabulary; one that is there keeps its id.
+    """
+    result, following = dict(ids), max([model_size, *(ids[token] + 1 for token in added)])
+    for token in new:
+        following = max(following, result.setdefault(token, following) + 1)
+    return result
+
+
+def _joined(tokenizer: Tokenizer, new: Sequence[tuple[str, Mapping[str, Any] | None]]) -> Tokenizer:
+    """The tokenizer with more added tokens, its files as they were."""
+    if not new:
+        return tokenizer
+    settings = {token: {k: (given or {}).get(k, ENTRY[k]) for k in ENTRY} for token, given in new}
+    return replace(
+        tokenizer,
+        ids=_numbered(tokenizer.ids, tokenizer.added, tokenizer.model_size, settings),
+        added={**tokenizer.added, **settings},
+        digest=hashlib.sha256(tokenizer.digest + repr(new).encode("utf-8", "surrogatepass")).digest(),
+    )
+
+
+def _says_all(tokenizer: Tokenizer) -> bool:
+    """Whether tokenizer.json lists just the added tokens, with their ids."""
+    entries = (tokenizer.document or {}).get("added_tokens") or []
+    return [(e["content"], e["id"]) for e in entries] == [(token, tokenizer.ids[token]) for token in tokenizer.added]
+
+
+def _written(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer with files that list its added tokens."""
+    ids, added, files, document = tokenizer.ids, tokenizer.added, dict(tokenizer.files), tokenizer.document
+    config = json.loads(files.get("tokenizer_config.json", b"{}"))
+    if document is not None:
+        document = {**document, "added_tokens": [{"id": ids[t], "content": t, **settings} for t, settings in added.items()]}
+        files["tokenizer.json"] = _dump(document)
     else:
-        lines = files["vocab.txt"].decode().split("\n")
-        vocab = {line.rstrip("\r"): i for i, line in enumerate(lines) if line or i < len(lines) - 1}
-    extra = json.loads(files.get("added_tokens.json", b"{}"))
-    known = json.loads(files.get("tokenizer_config.json", b"{}")).get("added_tokens_decoder", {})
-    settings = {e["content"]: e for e in known.values()}
-    return vocab, [{**settings.get(t, {}), "content": t, "id": i} for t, i in extra.items()]
+        files.setdefault("added_tokens.json", b"{}")
+        if "added_tokens_decoder" not in config:
+            names = json.loads(files.get("special_tokens_map.json", b"{}"))
+            config = {**config, **{key: _typed(value) for key, value in names.items()}, "added_tokens_decoder": {}}
+    if "added_tokens.json" in files:
+        outside = [token for token in added if ids[token] >= tokenizer.model_size]
+        listed = (*json.loads(files["added_tokens.json"]), *outside)
+        files["added_tokens.json"] = _dump({token: ids[token] for token in listed if token in ids}, indent=2)
+    if "added_tokens_decoder" in config:
+        before = {e["content"]: e for e in (config["added_tokens_decoder"] or {}).values() if e["content"] in ids}
+        entries = {**{token: {"content": token, **settings} for token, settings in added.items()}, **before}
+        config["added_tokens_decoder"] = {str(ids[token]): entries[token] for token in sorted(entries, key=ids.__getitem__)}
+        files["tokenizer_config.json"] = _dump(config, indent=2)
+    return replace(tokenizer, document=document, files=files)
+
+
+def _typed(value: Any) -> Any:
+    """A special token of special_tokens_map.json as tokenizer_config.json writes it."""
+    if isinstance(value, list):
+        return [_typed(one) for one in value]
+    return {"__type": "AddedToken", **value} if isinstance(value, Mapping) and "content" in value else value
+
+
+def _names_without(names: Mapping[str, Any], gone: set[str]) -> dict[str, Any]:
+    result = dict(names)
+    for key, value in names.items():
+        if key in LISTS and isinstance(value, list):
+            result[key] = [one for one in value if content_of(one) not in gone]
+        elif key in LISTS and isinstance(value, Mapping):
+            result[key] = {name: one for name, one in value.items() if content_of(one) not in gone}
+        elif key.endswith("_token") and content_of(value) in gone:
+            result[key] = None
+    return result
 
 
 def _document_without(document: Mapping[str, Any], gone: set[str]) -> dict[str, Any]:
@@ -225,23 +293,7 @@ def _document_without(document: Mapping[str, Any], gone: set[str]) -> dict[str, 
         pairs = [m if isinstance(m, list) else m.split(" ") for m in model["merges"]]
         left = [not (a in gone or b in gone or a + b in gone) for a, b in pairs]
         model["merges"] = [m for m, keep in zip(model["merges"], left, strict=True) if keep]
-    entries = [e for e in document.get("added_tokens") or [] if e["content"] not in gone]
-    return {**document, "model": model, "added_tokens": entries}
-
-
-def _edit(files: dict[str, bytes], name: str, change: Any) -> None:
-    """Apply a change to a JSON file that is there."""
-    if name in files:
-        files[name] = _dump(change(json.loads(files[name])), indent=2)
-
-
-def _edit_decoder(files: dict[str, bytes], change: Any, *, create: bool = False) -> None:
-    def inside(config: dict[str, Any]) -> dict[str, Any]:
-        if "added_tokens_decoder" not in config and not create:
-            return config
-        return {**config, "added_tokens_decoder": change(config.get("added_tokens_decoder", {}))}
-
-    _edit(files, "tokenizer_config.json", inside)
+    return {**document, "model": model}
 
 
 def _dump(value: Any, indent: int | None = None) -> bytes:

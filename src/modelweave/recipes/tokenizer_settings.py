@@ -32,7 +32,7 @@ class TokenizerSettings:
     """The wanted output vocabulary.
 
     source: `union`, `base` or a model's reference. tokens: rows that the recipe sets by hand; tokens that the output vocabulary
-    lacks are added to it. pad_to_multiple_of: round the number of rows up; None keeps the source's own spare rows.
+    lacks are added to it. pad_to_multiple_of: round the number of rows up; None, in a recipe also 0, keeps the source's own spare rows.
     """
 
     source: str = "union"
@@ -43,7 +43,7 @@ class TokenizerSettings:
     def from_recipe(cls, tokenizer_source: Any = None, tokenizer: Any = None) -> TokenizerSettings | None:
         """The settings from plain YAML values, or None when neither key is given.
 
-        Raises RecipeError for both keys at once, unknown keys, wrong types and pad_to_multiple_of below 1.
+        Raises RecipeError for both keys at once, unknown keys, wrong types and pad_to_multiple_of below 0.
         >>> TokenizerSettings.from_recipe("base")
         TokenizerSettings(source='base', tokens={}, pad_to_multiple_of=None)
         >>> TokenizerSettings.from_recipe(None, {"tokens": {"<x>": {"source": {"kind": "zero"}}}}).tokens["<x>"].kind
@@ -95,9 +95,7 @@ def _token_rows(value: Any) -> dict[str, TokenRow]:
 def _token_row(value: Any, where: str) -> TokenRow:
     value = {} if value is None else value
     _check_keys(value, _TOKEN_KEYS, where)
-    source, force = value.get("source"), value.get("force", False)
-    if not isinstance(force, bool):
-        raise RecipeError(f"{where}.force: expected true or false, got {force!r}")
+    source, force = value.get("source"), _truth(value.get("force", False), f"{where}.force")
     if source is None and force:
         raise RecipeError(f"{where}: force needs a source; name a model, or {{kind: zero}}")
     if source is None:
@@ -115,7 +113,7 @@ def _token_row_of_kind(source: Mapping[str, Any], force: bool, where: str) -> To
     if kind != "model_token":
         raise RecipeError(f"{where}: " + unknown("kind", str(kind), ("model_token", "zero")))
     _check_keys(source, ("kind", "model", "token", "token_id"), where)
-    token, token_id = source.get("token"), source.get("token_id")
+    token, token_id = source.get("token"), _number(source.get("token_id"))
     if (token is None) == (token_id is None):
         raise RecipeError(f"{where}: expected exactly one of token and token_id, got {'neither' if token is None else 'both'}")
     if token is not None and not isinstance(token, str):
@@ -125,10 +123,25 @@ def _token_row_of_kind(source: Mapping[str, Any], force: bool, where: str) -> To
     return TokenRow("model_token", reference(source.get("model"), f"{where}.model"), token, token_id, force)
 
 
+def _truth(value: Any, where: str) -> bool:
+    """A boolean, also as 0 or 1 or as a word."""
+    word = value.strip().lower() if isinstance(value, str) else value
+    known = {"true": True, "false": False, 1: True, 0: False}
+    if not isinstance(word, (str, int)) or word not in known:
+        raise RecipeError(f"{where}: expected true or false, got {value!r}")
+    return known[word]
+
+
 def _multiple(value: Any) -> int | None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise RecipeError(f"tokenizer.pad_to_multiple_of: expected a whole number of at least 1, got {value!r}")
-    return value
+    number = _number(value)
+    if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 0):
+        raise RecipeError(f"tokenizer.pad_to_multiple_of: expected a whole number of at least 0, got {value!r}")
+    return number or None
+
+
+def _number(value: Any) -> Any:
+    """A whole number that is written as text, as one; anything else as it is."""
+    return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
 
 
 def _check_keys(value: Any, known: Iterable[str], where: str) -> None:

@@ -32,8 +32,9 @@ from typing import Any
 
 import numpy as np
 
+from ..checkpoints.json_text import parse_json
 from ..checkpoints.row_gather import AVERAGE, MEAN, ZERO, RowGather
-from ..checkpoints.tensors import Checkpoint, TensorRef
+from ..checkpoints.tensors import Bytes, Checkpoint, InFile, TensorRef
 from ..errors import CompatibilityError
 from .output_tokenizer import TokenizerInputs, output_tokenizer, read_inputs
 from .plan import VocabularyRow
@@ -72,6 +73,8 @@ class Vocabulary:
     labels: tuple[str, ...]
     rows: tuple[int, ...]
     warnings: tuple[str, ...]
+    _inputs: tuple[Checkpoint, ...] = field(repr=False)
+    _donor: int
     _table: RowTable = field(repr=False)
     _moved: Callable[[Mapping[str, Any]], dict[str, Any]] = field(repr=False)
 
@@ -79,25 +82,39 @@ class Vocabulary:
         """A vocabulary tensor of input `index` with the output's rows, read when asked.
 
         refs_of_all: this tensor in each input, None where it takes no part. `ref` itself comes back when nothing moves.
+        A bias of one row with a column a token is aligned with its like in every input, whatever their widths.
         Raises CompatibilityError when the tensor is not `rows[index]` long or a row is needed from an input without it.
         """
+        if ref.shape[0] == 1 != self.rows[index]:
+            lying = [self._turned(k, checkpoint.get(ref.name)) for k, checkpoint in enumerate(self._inputs)]
+            own = lying[index] = _Reshaped(ref, ref.shape[1:])
+            gathered = self._gathered(index, own, lying)
+            return ref if gathered is own else _Reshaped(gathered, (1, self.size))
         refs = list(refs_of_all)
         refs[index] = ref
+        return self._gathered(index, ref, refs)
+
+    def _turned(self, k: int, ref: TensorRef | None) -> TensorRef | None:
+        """The bias of input k as a column, None where it has none."""
+        return None if ref is None or ref.shape != (1, self.rows[k]) else _Reshaped(ref, ref.shape[1:])
+
+    def _gathered(self, index: int, ref: TensorRef, refs: Sequence[TensorRef | None]) -> TensorRef:
+        """`ref` with the output's rows; itself when all of its rows stay."""
+        present = tuple(other is not None for other in refs)
+        which, row = self._table.of(index, present)
+        if self.size == self.rows[index] and (which == index).all() and (row == np.arange(self.size)).all():
+            return ref
         for k, other in enumerate(refs):
             if other is not None and other.shape[0] != self.rows[k]:
                 raise CompatibilityError(
-                    f"model '{self.labels[k]}': {other.name} is {'x'.join(map(str, other.shape))}, expected {self.rows[k]} rows "
-                    "as in its embedding; it does not count tokens, or the checkpoint mixes two models"
+                    f"model '{self.labels[k]}': {other.name} is {'x'.join(map(str, other.shape))}, expected {self.rows[k]} rows as in its "
+                    "embedding; it cannot be aligned, so merge models of one vocabulary without tokenizer and tokenizer_source"
                 )
-        present = tuple(other is not None for other in refs)
-        which, row = self._table.of(index, present)
         for k in np.unique(which[which >= 0]).tolist():
             if refs[k] is None:
                 raise CompatibilityError(
                     f"tokenizer.tokens: {ref.name} needs a row from model '{self.labels[k]}', which lacks this tensor; name another source"
                 )
-        if self.size == self.rows[index] and (which == index).all() and (row == np.arange(self.size)).all():
-            return ref
         owners = np.where(np.array(present)[:, None], self._table.own, -1)
         return RowGather(ref.name, refs, which, row, owners=owners, stored=ref.stored)
 
@@ -113,7 +130,7 @@ class Vocabulary:
         """The donor's files with the tokenizer's exchanged and the ids in generation_config.json moved."""
         files = {name: data for name, data in donor_files.items() if name not in TOKENIZER_FILES}
         if "generation_config.json" in files:
-            old = json.loads(files["generation_config.json"])
+            old = parse_json(files["generation_config.json"], f"model '{self.labels[self._donor]}': generation_config.json")
             changes = self._moved(old)
             if changes:
                 files["generation_config.json"] = json.dumps(patched(old, changes), indent=2).encode()
@@ -133,6 +150,20 @@ class Vocabulary:
             has = self._table.own[k] >= 0
             result.append(VocabularyRow(label, self.rows[k], int((has & named).sum()), int((~has & named).sum()), filled))
         return tuple(result)
+
+
+class _Reshaped(TensorRef):
+    """The same elements in another shape."""
+
+    def __init__(self, ref: TensorRef, shape: tuple[int, ...]) -> None:
+        super().__init__(ref.name, shape, ref.dtype, ref.stored)
+        self._ref = ref
+
+    def read_into(self, start: int, out: Bytes) -> None:
+        self._ref.read_into(start, out)
+
+    def at_hand(self, start: int) -> Bytes | InFile | None:
+        return self._ref.at_hand(start)
 
 
 def plan_vocabulary(
@@ -176,6 +207,8 @@ def plan_vocabulary(
         labels=inputs.labels,
         rows=inputs.rows,
         warnings=(*inputs.warnings, *warnings, *_orphans(tokens, own, fixed)),
+        _inputs=tuple(checkpoints),
+        _donor=donor_index,
         _table=RowTable(own, fixed, base_index, tail),
         _moved=moved,
     )

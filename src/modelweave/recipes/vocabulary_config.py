@@ -10,20 +10,23 @@ from typing import Any
 from .vocabulary_tensors import vocab_configs
 
 _IDS = re.compile(r"(?:^|_)token_(?:ids?|index)$")
+_SIZES = ("padded_vocab_size", "n_words", "vocab_size_per_layer_input")
+"""What single architectures call the number of rows beside vocab_size."""
 
 
 def changed_size(config: Mapping[str, Any], rows: int, size: int) -> dict[str, Any]:
     """New values by dotted key. rows: what the config's model had; other sizes inside (a second tower's) stay.
 
+    Nothing changes where the number of rows does not: some architectures have more rows than their vocab_size says.
     >>> changed_size({"text_config": {"vocab_size": 8}}, 8, 9)
     {'text_config.vocab_size': 9}
     """
-    paths = vocab_configs(config)
-    if not paths:
-        return {} if rows == size else {"vocab_size": size}
-    keys = [".".join((*path, "vocab_size")) for path in paths]
-    olds = [_at(config, key) for key in keys]
-    return {key: size for n, (key, old) in enumerate(zip(keys, olds, strict=True)) if old != size and (n == 0 or old == rows)}
+    if rows == size:
+        return {}
+    paths = vocab_configs(config) or [()]
+    first, *others = [".".join((*path, "vocab_size")) for path in paths]
+    others += [".".join((*path, key)) for path in paths for key in _SIZES]
+    return {key: size for key in (first, *others) if key == first or _at(config, key) == rows}
 
 
 def changed_ids(

@@ -11,21 +11,36 @@ from ..checkpoints.tensors import Checkpoint
 # The word before `.weight`, as the architectures of transformers and the older ones with remote code call it.
 _INPUT = (
     "embed_tokens|wte|word_embeddings|word_embedding|shared|embed_in|tok_embeddings|tok_embedding|token_embedding"
-    "|token_embeddings|tok_emb|embeddings|embedding|tokens_embed"
+    "|token_embeddings|tok_emb|embeddings|embedding|tokens_embed|input_embedding"
 )
-_OUTPUT = "lm_head|embed_out|output|output_layer|head|vocab_projector|generator_lm_head|proj_out"
+_OUTPUT = r"lm_head|embed_out|output_layer|head|vocab_projector|generator_lm_head|proj_out|lm_loss|pred_layer\.proj"
 _INPUT_NAME = re.compile(rf"(?:^|\.)(?:{_INPUT})\.weight$")
 _OUTPUT_NAME = re.compile(
     rf"(?:^|\.)(?:{_OUTPUT})\.(?:weight|bias)$"
-    r"|(?:^|\.)(?:lm_head|predictions|generator_predictions|mlm_head)\.(?:decoder|linear|bias)(?:\.weight|\.bias)?$"
+    r"|^(?:[^\W\d]\w*\.)*output\.(?:weight|bias)$"
+    r"|(?:^|\.)(?:lm_head|predictions|generator_predictions|mlm_head)\.(?:decoder|linear|bias|out_proj)(?:\.weight|\.bias)?$"
 )
+# Names that say enough only beside an embedding of as many rows: heads at the top, the one embedding of CTRL, and more rows a token.
+_OTHER_NAME = re.compile(
+    r"^decoder\.(?:weight|bias)$|(?:^|\.)head\.decoder\.(?:weight|bias)$|^(?:model\.)?(?:decoder\.)?output_projection\.(?:weight|bias)$"
+    r"|^(?:transformer\.)?w\.weight$|(?:^|\.)embed_tokens_per_layer\.weight$|(?:^|\.)gate\.tid2eid$|(?:^|\.)lm_head\.logit_scale$"
+)
+_VECTOR = re.compile(r"(?:bias|logit_scale)$")
+_ROW_NAME = re.compile(r"(?:^|\.)final_logits_bias$")
+_COLUMNS_NAME = re.compile(r"(?:^|\.)cls\.predictions\.dense\.weight$")
+# Where an architecture gives a few tokens no output, or its further embeddings fewer rows.
+_SHORTER_NAME = re.compile(r"(?:^|\.)(?:lm_head|embed_out)\.(?:weight|bias)$|(?:^|\.)embed_tokens_per_layer\.weight$")
+_FEW = 16
+"""The share of the rows, as its inverse, that still counts as a few."""
 _CONFIGS = ("text_config", "llm_config", "language_config", "decoder", "encoder")
 
 
 def is_vocabulary_tensor(name: str, shape: Sequence[int], rows: int) -> bool:
-    """Whether axis 0 of a tensor counts tokens: the name of an input embedding or output head, and `rows` rows.
+    """Whether a tensor counts tokens: the name of an input embedding or output head, and `rows` rows.
 
-    rows: of the checkpoint's embedding, see `embedding_rows`. Biases of output heads count; embeddings of positions do not.
+    rows: of the checkpoint's embedding, see `embedding_rows`. Biases of output heads count; embeddings of positions do not. True also
+    for what counts tokens along its second axis, and for a head with a few rows more or less than the embedding: `Vocabulary.wrap`
+    refuses those that it cannot bring into another order.
     >>> is_vocabulary_tensor("model.embed_tokens.weight", (32000, 64), 32000)
     True
     >>> is_vocabulary_tensor("cls.predictions.bias", (30522,), 30522)
@@ -33,11 +48,15 @@ def is_vocabulary_tensor(name: str, shape: Sequence[int], rows: int) -> bool:
     >>> is_vocabulary_tensor("transformer.wpe.weight", (1024, 64), 1024)
     False
     """
-    if len(shape) not in (1, 2) or shape[0] != rows:
+    if len(shape) not in (1, 2):
         return False
-    if len(shape) == 2:
-        return bool(_INPUT_NAME.search(name) or (_OUTPUT_NAME.search(name) and not name.endswith("bias")))
-    return bool(_OUTPUT_NAME.search(name) and name.endswith("bias"))
+    if len(shape) == 2 and shape[1] == rows and (_COLUMNS_NAME.search(name) or (shape[0] == 1 and _ROW_NAME.search(name))):
+        return True
+    if bool(_VECTOR.search(name)) == (len(shape) == 2):
+        return False
+    if shape[0] == rows:
+        return any(pattern.search(name) for pattern in (_INPUT_NAME, _OUTPUT_NAME, _OTHER_NAME))
+    return abs(shape[0] - rows) <= rows // _FEW and bool(_SHORTER_NAME.search(name))
 
 
 def embedding_rows(checkpoint: Checkpoint) -> int | None:
