@@ -85,11 +85,14 @@ def merge_recipe(
     # so that an error in a later one is found before the first is merged
     plans = plan_documents(documents, near=path.parent, seed=seed)
     refuse_inside(out, [folder for plan in plans for folder in _input_folders(plan)])
+    used = {name for document in documents for name in document.needs}
     opened: dict[str, Any] = {}
     records: dict[str, Any] = {}
     with Stages(out, resume=resume) as stages:
         for number, document in enumerate(documents[:-1], 1):
             folder, name = stages.place(number), str(document.name)
+            if name not in used:
+                continue
             plan = build_plan(document, near=path.parent, opened=opened, seed=seed)
             if not stages.is_there(number, fingerprint(plan, plan.seed), _fingerprint_of(folder)):
                 write_plan(plan, folder, earlier=records, **options)

@@ -67,7 +67,7 @@ def plan_documents(
         with in_document(document.name if len(documents) > 1 else None):
             plan = build_plan(document, near=near, opened=known, seed=seed, methods=methods)
         if document is not documents[-1] and document.name not in used:
-            plan = replace(plan, warnings=(*plan.warnings, f"document '{document.name}' is used by no other; its result is not kept"))
+            plan = replace(plan, warnings=(*plan.warnings, f"document '{document.name}' is used by no other and is not merged"))
         plans.append(plan)
         if document.name is not None:
             known.setdefault(document.name, PlannedCheckpoint(plan, document.name))
