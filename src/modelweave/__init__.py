@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from .catalog import METHODS as METHODS
     from .checkpoints.open import open_checkpoint as open_checkpoint
     from .engine.continual import Continual as Continual
+    from .engine.documents import merge_recipe as merge_recipe
     from .engine.members import Prepared as Prepared
     from .engine.members import merge as merge
     from .engine.members import prepare as prepare
     from .engine.merge import MergeResult as MergeResult
-    from .engine.merge import merge_recipe as merge_recipe
     from .engine.recover import member_masks as member_masks
     from .engine.recover import recover as recover
     from .errors import ModelweaveError as ModelweaveError
@@ -48,11 +48,11 @@ _HOMES = {
     "METHODS": "catalog",
     "open_checkpoint": "checkpoints.open",
     "Continual": "engine.continual",
+    "merge_recipe": "engine.documents",
     "Prepared": "engine.members",
     "merge": "engine.members",
     "prepare": "engine.members",
     "MergeResult": "engine.merge",
-    "merge_recipe": "engine.merge",
     "member_masks": "engine.recover",
     "recover": "engine.recover",
     "ModelweaveError": "errors",

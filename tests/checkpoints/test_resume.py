@@ -173,7 +173,7 @@ def test_another_version_does_not_resume(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_with_nothing_to_resume_it_starts(tmp_path: Path) -> None:
     with open_sink(tmp_path / "out", resume=True) as sink:
-        assert sink.notice == "nothing to resume; started from the beginning"
+        assert not sink.notice and not sink.is_done("a")
 
 
 def caused(error: ModelweaveError, cause: BaseException) -> ModelweaveError:

@@ -25,6 +25,7 @@ class Result:
     warnings = ("licences differ",)
     written = 13_500
     seconds = 1.25
+    notice = "resumed: 2 of 3 tensors were already finished"
 
 
 @pytest.fixture
@@ -37,9 +38,9 @@ def calls(monkeypatch):
             raise KeyboardInterrupt
         return Result()
 
-    module = ModuleType("modelweave.engine.merge")
+    module = ModuleType("modelweave.engine.documents")
     module.merge_recipe = merge_recipe
-    monkeypatch.setitem(sys.modules, "modelweave.engine.merge", module)
+    monkeypatch.setitem(sys.modules, "modelweave.engine.documents", module)
     return seen
 
 
@@ -52,7 +53,7 @@ def test_summary(calls, capsys):
         "  1 copied: integers are copied from 'x'",
         "  2 dropped: only in 'x'",
     ]
-    assert captured.err == "warning: licences differ\n"
+    assert captured.err == "warning: resumed: 2 of 3 tensors were already finished\nwarning: licences differ\n"
     defaults = {"resume": False, "shard_size": 5 * 10**9, "memory": 1 << 30, "threads": None, "device": "cpu", "sets": ()}
     defaults |= {"seed": None, "allow_nonfinite": False, "hash_inputs": False, "sync": False, "progress": None}
     assert calls == [(Path("r.yml"), Path("out"), defaults)]

@@ -193,7 +193,7 @@ def test_a_run_that_ends_early_leaves_nothing_and_is_taken_up(models: Path, stag
             merge(models, "out", ["a", "b"], threads=1)
     assert not (models / "out").exists()
     result = merge(models, "out", ["a", "b"], resume=True)
-    assert any(sentence.startswith("resumed: ") for sentence in result.warnings)
+    assert result.notice.startswith("resumed: ")
     merge(models, "fresh", ["a", "b"])
     assert (models / "out" / "model.safetensors").read_bytes() == (models / "fresh" / "model.safetensors").read_bytes()
     assert record(models, "out")["opcm"] == record(models, "fresh")["opcm"]

@@ -13,8 +13,9 @@ import yaml
 from safetensors.numpy import load_file, save_file
 
 from modelweave import merge_recipe
+from modelweave.checkpoints import open as opening
 from modelweave.checkpoints.stages import Stages
-from modelweave.engine import merge as merging
+from modelweave.engine import documents as merging
 from modelweave.errors import ModelweaveError, OutputError
 
 TWO = """
@@ -104,9 +105,61 @@ def test_a_finished_document_counts_only_while_nothing_changed(here: Path, monke
     assert load_file("out/model.safetensors")["w"].tolist() == ([1.25] * 4 if change == "recipe" else [2.5] * 4)
 
 
-def test_two_runs_into_one_place_are_refused(here: Path) -> None:
-    with Stages("out"), pytest.raises(OutputError, match="another run"):
+def test_what_was_merged_already_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped_after_the_first(here, monkeypatch)
+    assert merge_recipe(here / "two.yml", "out", resume=True).notice == "resumed: 1 of its documents were already merged"
+    assert merge_recipe(here / "two.yml", "new", resume=True).notice == "nothing to resume; started from the beginning"
+    assert merge_recipe(here / "two.yml", "newer").notice == ""
+
+
+def test_only_what_the_last_document_is_made_of_is_merged_and_recorded_once(here: Path) -> None:
+    mean = "merge_method: linear\nmodels: [{{model: {0}, parameters: {{weight: 1}}}}, {{model: {1}, parameters: {{weight: 1}}}}]\n"
+    rows = [("a", "b", "one"), ("one", "a", "two"), ("one", "b", "aside"), ("aside", "a", "further"), ("two", "one", None)]
+    texts = [(f"name: {name}\n" if name else "") + mean.format(first, second) for first, second, name in rows]
+    (here / "many.yml").write_text("---\n".join(texts))
+    result = merge_recipe(here / "many.yml", "out")
+    assert load_file("out/model.safetensors")["w"].tolist() == [1.75] * 4
+    record = json.loads((here / "out" / "modelweave.json").read_text())
+    assert list(record["documents"]) == ["one", "two"] and not any(own["documents"] for own in record["documents"].values())
+    left_out = [f"document '{name}' is not used for the last one and is not merged" for name in ("aside", "further")]
+    assert [line for line in result.warnings if "is not merged" in line] == left_out
+
+
+def test_warnings_of_earlier_documents_reach_the_user(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_file({"w": np.full(4, 3.0, np.float16)}, here / "b" / "model.safetensors")
+    stopped_after_the_first(here, monkeypatch)
+    warning = "document 'mean': the inputs have different types (F16, F32), the result has F32; set dtype to choose another"
+    assert warning in merge_recipe(here / "two.yml", "out", resume=True).warnings
+    assert warning in merge_recipe(here / "two.yml", "new").warnings
+
+
+def test_an_error_says_in_which_document_it_is(here: Path) -> None:
+    save_file({"w": np.full(4, np.nan, np.float32)}, here / "b" / "model.safetensors")
+    with pytest.raises(ModelweaveError, match="^document 'mean': .*NaN"):
         merge_recipe(recipe(here), "out")
+
+
+def test_what_a_cut_off_run_left_goes_with_the_next_whole_one(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped_after_the_first(here, monkeypatch)
+    assert (here / ".out.stages").is_dir()
+    (here / "one.yml").write_text("merge_method: passthrough\nmodels: [a]\n")
+    merge_recipe(here / "one.yml", "out")
+    assert not list(here.glob(".out*"))
+
+
+def test_inputs_are_opened_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    real = opening.open_checkpoint
+    monkeypatch.setattr(opening, "open_checkpoint", lambda source, **more: (seen.append(str(source)), real(source, **more))[1])
+    merge_recipe(recipe(here), "out")
+    assert sorted(seen) == ["a", "b"]
+
+
+def test_two_runs_into_one_place_are_refused(here: Path) -> None:
+    (here / "one.yml").write_text("merge_method: passthrough\nmodels: [a]\n")
+    for text in (recipe(here), here / "one.yml"):
+        with Stages("out"), pytest.raises(OutputError, match="another run"):
+            merge_recipe(text, "out")
 
 
 @pytest.mark.parametrize(

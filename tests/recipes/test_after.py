@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import modelweave
-from modelweave.engine.merge import merge_recipe
+from modelweave import merge_recipe
 
 BASE = {"embed.weight": torch.zeros(2), **{f"layers.{i}.w": torch.zeros(2, 2) for i in range(3)}, "head.weight": torch.zeros(2)}
 MEMBER = {name: torch.ones_like(value) for name, value in BASE.items()}

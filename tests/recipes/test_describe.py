@@ -262,7 +262,7 @@ def test_forms_of_mergekits_examples_plan_without_complaint(name):
 def test_a_document_that_nothing_uses_is_warned_of():
     text = "name: x\nmerge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\n---\n"
     plans = plan_documents(parse_recipe(text + text.removesuffix("---\n").replace("name: x\n", "")), opened={"a": llama("a")})
-    assert plans[0].warnings[-1] == "document 'x' is used by no other and is not merged"
+    assert plans[0].warnings[-1] == "document 'x' is not used for the last one and is not merged"
 
 
 def test_parameters_as_resolved():

@@ -38,7 +38,8 @@ class FolderSink:
     specs: (name, shape, dtype tag) of every tensor, in writing order. fingerprint: of the recipe and inputs; a run is only taken up when
     it is the same. resume: keep what an earlier run finished. sync: force each tensor to disk before it counts as finished, and the
     folder before the rename, so that not even a power cut loses it; a kill never does, and `cp` does not do it either.
-    stem: of the weights' file names. metadata: text for the headers. notice: what the user should know about an earlier run, or None.
+    stem: of the weights' file names. metadata: text for the headers. lock: of `out`, where the caller holds it.
+    notice: what became of the work of an earlier run, empty where there was none.
 
     Use it as a context: inside, nobody else can write to the same place; an exception leaves what was finished for `resume`,
     unless an input is at fault.
@@ -56,18 +57,19 @@ class FolderSink:
         sync: bool = False,
         stem: str = "model",
         metadata: Mapping[str, str] = METADATA,
+        lock: FolderLock | None = None,
     ) -> None:
         from .. import __version__
 
         self.out = real_target(out)
         self.specs = {name: (shape, dtype) for name, shape, dtype in specs}
-        self.notice: str | None = None
+        self.notice = ""
         self._shards = shards_of(specs, shard_size, stem, metadata)
         self._stem, self._resume, self._sync, self._new = stem, resume, sync, False
         layout = hashlib.sha256(b"".join(s.name.encode() + s.header for s in self._shards)).hexdigest()
         self._identity = f"{_FORMAT}:{__version__}:{fingerprint}:{layout}"
         self._staging = self._beside("partial")
-        self._lock = FolderLock(self._beside("lock"), self.out)
+        self._own_lock = FolderLock(self._beside("lock"), self.out) if lock is None else None
         self._journal = Journal(self._staging / _JOURNAL, self._beside("journal"), sync=sync)
         self._sizes = {spec[0]: size_of(spec) for spec in specs}
         self._done: set[str] = set()
@@ -81,7 +83,8 @@ class FolderSink:
             with explained(self.out, "choose another folder"):
                 refuse_existing(self.out)
                 self._parents.make()
-                self._lock.take()
+                if self._own_lock is not None:
+                    self._own_lock.take()
                 refuse_existing(self.out)  # a run that held the lock until now may have filled it
                 self._take_up()
                 self._refuse_too_large()
@@ -192,9 +195,7 @@ class FolderSink:
                 )
             self._keep(finished)
             return
-        if self._resume:
-            self.notice = "nothing to resume; started from the beginning"
-        elif self._staging.exists():
+        if not self._resume and self._staging.exists():
             self.notice = "an earlier unfinished run was discarded; --resume would have kept it"
         self._discard()
         self._new = True
@@ -252,7 +253,8 @@ class FolderSink:
             with suppress(OSError):
                 self._journal.remove()
             shutil.rmtree(self._staging, ignore_errors=True)
-        self._lock.drop()
+        if self._own_lock is not None:
+            self._own_lock.drop()
         self._parents.remove_empty()
 
 

@@ -22,6 +22,8 @@ _STORE = frozenset(["PUT", "BINPUT", "LONG_BINPUT"])
 _FETCH = frozenset(["GET", "BINGET", "LONG_BINGET"])
 _MARKS = frozenset(["MARK", "PROTO", "FRAME"])
 _PLAIN = frozenset([*_SIMPLE, *_STORE, *_FETCH, *_MARKS, *_CONSTANT, *_EMPTY, *_TUPLES])
+# a warning where Python is asked to raise them: pickletools decodes the escapes in a name
+_DAMAGE = (ValueError, LookupError, TypeError, EOFError, OverflowError, MemoryError, AttributeError, RecursionError, Warning)
 _HASHABLE = (str, int, float, bytes, type(None))
 
 
@@ -43,7 +45,7 @@ def unpickle(stream: IO[bytes], where: str) -> Any:
         raise
     except Damaged as error:
         raise damaged(where, error) from None
-    except (ValueError, IndexError, KeyError, TypeError, EOFError, OverflowError, MemoryError, AttributeError, RecursionError) as error:
+    except _DAMAGE as error:
         raise CheckpointError(f"{where}: its pickle is damaged or cut short; copy or download it again") from error
     raise CheckpointError(f"{where}: its pickle is damaged or cut short; copy or download it again")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -59,6 +60,10 @@ class RowGather(TensorRef):
         self._width = self.count // len(which) if len(which) else 0
         self._lock = threading.Lock()
         self._average_row: Bytes | None = None
+
+    def identity(self) -> str:
+        arrays = (self._which, self._rows, *(() if self._owners is None else (self._owners,)))
+        return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
     def _used(self) -> list[TensorRef]:
         numbers = set(np.unique(self._which).tolist())

@@ -27,7 +27,7 @@ PREFERRED = (
 _INDEX = ".index.json"
 _ONE_OF_SEVERAL = re.compile(r"-(\d+)-of-(\d+)\.[a-z]+$")
 _INDEX_LIMIT = 100_000_000
-_OTHER_STATE = ("adapter_model", "optimizer", "scheduler", "rng_state", "scaler", "training_args", "random_states")
+_OTHER_STATE = ("adapter_model", "masks.", "optimizer", "scheduler", "rng_state", "scaler", "training_args", "random_states")
 
 
 @dataclass(frozen=True)

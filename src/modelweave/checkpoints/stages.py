@@ -1,4 +1,4 @@
-"""Results that later documents of a recipe use: kept beside the last one until that is whole."""
+"""Results that later documents of a recipe are made of: kept beside the last one until that is whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .target import Parents, explained, real_target, refuse_existing
 class Stages:
     """The hidden folder for them, one numbered folder each, so that no name of a recipe becomes a path.
 
-    Use it as a context: inside, nobody else merges several documents into the same place. resume: keep what an earlier run left.
+    Use it as a context: inside, nobody else merges into the same place. resume: keep what an earlier run left. lock: of `out`.
     Raises OutputError before anything is written when `out` exists, is in use or cannot be written.
     """
 
@@ -23,7 +23,7 @@ class Stages:
         self.out = real_target(out)
         self.folder = self._beside("stages")
         self._resume = resume
-        self._lock = FolderLock(self._beside("stages.lock"), self.out)
+        self.lock = FolderLock(self._beside("lock"), self.out)
         self._parents = Parents(self.out)
 
     def __enter__(self) -> Stages:
@@ -31,7 +31,7 @@ class Stages:
             with explained(self.out, "choose another folder"):
                 refuse_existing(self.out)
                 self._parents.make()
-                self._lock.take()
+                self.lock.take()
                 if not self._resume:
                     self.remove()
         except BaseException:
@@ -40,16 +40,16 @@ class Stages:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._lock.drop()
+        self.lock.drop()
         self._parents.remove_empty()
 
     def place(self, number: int) -> Path:
         """The folder of one document's result."""
         return self.folder / str(number)
 
-    def is_there(self, number: int, fingerprint: str, found: str | None) -> bool:
-        """Whether that result is whole. found: what its record says of recipe and inputs, which must be as they are now."""
-        if not self.place(number).exists():
+    def is_there(self, place: Path, fingerprint: str, found: str | None) -> bool:
+        """Whether a result is whole. found: what its record says of recipe and inputs, which must be as they are now."""
+        if not place.exists():
             return False
         if found != fingerprint:
             raise OutputError(

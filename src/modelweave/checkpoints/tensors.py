@@ -62,6 +62,10 @@ class TensorRef(ABC):
         self.read_into(start, out)
         return out
 
+    def identity(self) -> str:
+        """For a tensor that is computed on read from its checkpoint's: how, as a text that a resumed run compares; empty for others."""
+        return ""
+
     def to_torch(self) -> Any:
         """The whole tensor for PyTorch, in a copy of its own."""
         from .decode import as_torch

@@ -47,7 +47,7 @@ def merge(
         from .plan import planned, show_plans
 
         return show_plans(planned(recipe, sets or (), seed), limits["memory"])
-    from ..engine.merge import merge_recipe
+    from ..engine.documents import merge_recipe
 
     try:
         with progress_bar("merging") as progress:
@@ -70,6 +70,8 @@ def merge(
         raise typer.Exit(130) from None
     for line in summary_lines(result):
         say(line)
+    if result.notice:
+        warn(result.notice)
     for warning in result.warnings:
         warn(warning)
 

@@ -1,4 +1,4 @@
-"""From a recipe to a folder: plan, lock, compute, describe, and let the result appear whole."""
+"""From a plan to a folder: lock, compute, describe, and let the result appear whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,12 @@ from .. import __version__
 from ..catalog import METHODS
 from ..checkpoints.card import model_card
 from ..checkpoints.folder import FolderSink
-from ..checkpoints.manifest import NAME, manifest, recorded, without_secrets
-from ..checkpoints.open import open_checkpoint
-from ..checkpoints.stages import Stages
+from ..checkpoints.lock import FolderLock
+from ..checkpoints.manifest import NAME, manifest, without_secrets
 from ..checkpoints.target import refuse_inside
 from ..errors import OutputError
-from ..recipes.build import build_plan
 from ..recipes.describe import parameter_sets
-from ..recipes.load import load_recipe
 from ..recipes.plan import Plan
-from ..recipes.planned import plan_documents
-from ..recipes.sizes import parse_size
 from .run import Progress, TensorReport, run, thread_count
 from .two_pass import Kept
 
@@ -35,7 +30,7 @@ SHARD = 5_000_000_000
 
 @dataclass(frozen=True)
 class MergeResult:
-    """What a merge wrote, and what became of every tensor."""
+    """What a merge wrote, and what became of every tensor. notice: what became of the work of an earlier run, or empty."""
 
     folder: Path
     tensors: tuple[TensorReport, ...]
@@ -43,73 +38,7 @@ class MergeResult:
     warnings: tuple[str, ...]
     written: int
     seconds: float
-
-
-def merge_recipe(
-    recipe: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    *,
-    resume: bool = False,
-    shard_size: int | str = SHARD,
-    memory: int | str = "1GiB",
-    threads: int | None = None,
-    device: str = "cpu",
-    sets: Sequence[str] = (),
-    seed: int | None = None,
-    allow_nonfinite: bool = False,
-    hash_inputs: bool = False,
-    sync: bool = False,
-    progress: Progress | None = None,
-) -> MergeResult:
-    """Merge what a recipe file describes into the folder `out`.
-
-    A file of several documents is worked through in the order of their dependencies; results that later documents use stand in a
-    folder beside `out` until the last one is whole, so that a resumed run finds them. Raises ModelweaveError before anything is
-    written for whatever headers can reveal. hash_inputs, sync: as for `write_plan`.
-    """
-    path = Path(recipe)
-    documents = load_recipe(path, sets)
-    options: dict[str, Any] = {
-        "resume": resume,
-        "shard_size": parse_size(shard_size, "shard_size"),
-        "memory": parse_size(memory, "memory"),
-        "threads": threads,
-        "device": device,
-        "allow_nonfinite": allow_nonfinite,
-        "hash_inputs": hash_inputs,
-        "sync": sync,
-        "progress": progress,
-    }
-    if len(documents) == 1:
-        return write_plan(build_plan(documents[0], near=path.parent, seed=seed), out, **options)
-    # so that an error in a later one is found before the first is merged
-    plans = plan_documents(documents, near=path.parent, seed=seed)
-    refuse_inside(out, [folder for plan in plans for folder in _input_folders(plan)])
-    used = {name for document in documents for name in document.needs}
-    opened: dict[str, Any] = {}
-    records: dict[str, Any] = {}
-    with Stages(out, resume=resume) as stages:
-        for number, document in enumerate(documents[:-1], 1):
-            folder, name = stages.place(number), str(document.name)
-            if name not in used:
-                continue
-            plan = build_plan(document, near=path.parent, opened=opened, seed=seed)
-            if not stages.is_there(number, fingerprint(plan, plan.seed), _fingerprint_of(folder)):
-                write_plan(plan, folder, earlier=records, **options)
-            opened[name] = open_checkpoint(folder, label=name)
-            records[name] = recorded(opened[name])
-        plan = build_plan(documents[-1], near=path.parent, opened=opened, seed=seed)
-        result = write_plan(plan, out, earlier=records, **options)
-        stages.remove()
-    unused = [warning for plan in plans[:-1] for warning in plan.warnings]
-    return replace(result, warnings=tuple(dict.fromkeys((*unused, *result.warnings))))
-
-
-def _fingerprint_of(folder: Path) -> str | None:
-    """What the record of a result says of the recipe and inputs that it is made of."""
-    if not (folder / NAME).is_file():
-        return None
-    return recorded(open_checkpoint(folder)).get("fingerprint")
+    notice: str = ""
 
 
 def write_plan(
@@ -126,20 +55,22 @@ def write_plan(
     hash_inputs: bool = False,
     sync: bool = False,
     earlier: Mapping[str, Mapping[str, Any]] | None = None,
+    lock: FolderLock | None = None,
     progress: Progress | None = None,
 ) -> MergeResult:
     """Run a plan into a folder that appears under its name only when it is whole.
 
     hash_inputs: read files of 256 MiB and more once again for their SHA-256, in the record. sync: force everything to the disk before the
-    folder appears, so that a power cut leaves no less than a kill does. earlier: the records of results that are among its inputs, by name.
+    folder appears, so that a power cut leaves no less than a kill does. earlier: the records of results that it is made of, by name.
+    lock: of the place, where the caller holds it.
     """
     began = time.time()
     seed = plan.seed if seed is None else seed
-    refuse_inside(out, _input_folders(plan))
+    refuse_inside(out, input_folders(plan))
     specs = [(t.name, t.shape, t.dtype) for t in plan.tensors]
     kept = Kept()
     identity = fingerprint(plan, seed)
-    with FolderSink(out, specs, fingerprint=identity, shard_size=shard_size, resume=resume, sync=sync) as sink:
+    with FolderSink(out, specs, fingerprint=identity, shard_size=shard_size, resume=resume, sync=sync, lock=lock) as sink:
         reports = run(
             plan.tensors,
             sink,
@@ -162,18 +93,21 @@ def write_plan(
             sink.write_file(name, content)
         folder = sink.commit()
     written = sum(f.stat().st_size for f in folder.iterdir() if f.is_file())
-    warnings = (*plan.warnings, *kept.warnings, *([sink.notice] if sink.notice else []))
-    return MergeResult(Path(out), tuple(reports), dict(plan.dropped), warnings, written, time.time() - began)
+    warnings = (*plan.warnings, *kept.warnings)
+    return MergeResult(Path(out), tuple(reports), dict(plan.dropped), warnings, written, time.time() - began, sink.notice)
 
 
 def fingerprint(plan: Plan, seed: int) -> str:
-    """What a resumed run must find unchanged: the recipe as resolved, the seed and the inputs."""
+    """What a resumed run must find unchanged: what is asked, as resolved, the seed, the inputs, and what is written beside the weights."""
     inputs = [c.fingerprint() if hasattr(c, "fingerprint") else c.label for c in plan.checkpoints]
-    text = json.dumps([__version__, plan.recipe, seed, inputs, [t.name for t in plan.tensors]], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    tensors = [[t.name, [[ref.name, ref.identity()] for ref in t.sources]] for t in plan.tensors]
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in plan.side_files.items()}
+    asked = [plan.recipe, seed, parameter_sets(plan.tensors)]
+    text = json.dumps([__version__, asked, inputs, tensors, plan.config, files], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _input_folders(plan: Plan) -> list[Path]:
+def input_folders(plan: Plan) -> list[Path]:
     """The folders of the inputs on this machine's disk, an adapter's and its base's both."""
     parts: list[Any] = [part for c in plan.checkpoints for part in (c, getattr(c, "adapter", None), getattr(c, "base", None))]
     return [Path(part.folder) for part in parts if getattr(part, "folder", None)]

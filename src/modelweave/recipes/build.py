@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 
 from ..checkpoints.dtypes import DTYPES
@@ -28,13 +28,13 @@ def build_plan(
     document: Document,
     *,
     near: str | Path | None = None,
-    opened: Mapping[str, Checkpoint] | None = None,
+    opened: MutableMapping[str, Checkpoint] | None = None,
     seed: int | None = None,
     methods: Mapping[str, Method] | None = None,
 ) -> Plan:
     """The plan of one document.
 
-    near: folder where relative paths are looked up after the current one. opened: inputs that are open already, by label.
+    near: folder where relative paths are looked up after the current one. opened: inputs that are open already, by label; others join them.
     seed: None for the document's, which is 0 unless it says otherwise. methods: rows by name, the catalog's by default.
     Raises RecipeError and ParameterError before any input is opened, CheckpointError and CompatibilityError after.
     """
@@ -42,6 +42,7 @@ def build_plan(
         from ..catalog import METHODS
 
         methods = METHODS
+    opened = {} if opened is None else opened
     rules, regions, warnings = _checked(document, methods)
     views = open_views({r.label: r.override_architecture for r in document.references}, document.needs, opened, near)
     donor = next(iter(views.values()))
@@ -52,7 +53,7 @@ def build_plan(
         [view.checkpoint for view in views.values()],
         views[document.base_model.label].index if document.base_model else None,
         donor.index,
-        open_model=lambda label: open_input(label, document.needs, opened or {}, near),
+        open_model=lambda label: open_input(label, document.needs, opened, near),
     )
     around = Surroundings(document, methods, rules, views, donor, vocabulary)
     kept, untied, more = _without_tied(outputs, around)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from ..errors import CheckpointError, CompatibilityError
@@ -36,6 +36,12 @@ def with_earlier(
             )
         values["earlier"] = record
     return own
+
+
+def unknown_states(methods: Iterable[Method | None]) -> dict[str, Any]:
+    """What stands in for the records of a result that is not merged yet."""
+    names = {method.name for method in methods if method is not None and method.over_model is not None}
+    return {name: {"count": 1, "lambda": 1.0, "norm": 0.0} for name in sorted(names)}
 
 
 def _sound(record: Any) -> bool:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from ..checkpoints.manifest import NAME
 from ..checkpoints.tensors import Bytes, Checkpoint, TensorRef
 from ..errors import CheckpointError, MissingExtraError, ModelweaveError
 from ..method import Method
 from .build import build_plan
 from .document import Document
+from .earlier import unknown_states
 from .plan import Plan
 
 
@@ -31,7 +35,7 @@ class PlannedCheckpoint(Checkpoint):
         aliases = {} if donor is None else {name: to for name, to in donor.aliases.items() if to in tensors and name not in tensors}
         buffers = frozenset() if donor is None else donor.buffers
         super().__init__(label, tensors, config=dict(plan.config) if plan.config is not None else None, aliases=aliases, buffers=buffers)
-        self._files = dict(plan.side_files)
+        self._files = dict(plan.side_files) | {NAME: json.dumps(unknown_states(t.method for t in plan.tensors)).encode()}
 
     def side_files(self) -> tuple[str, ...]:
         return tuple(self._files)
@@ -55,20 +59,37 @@ def plan_documents(
     documents: Sequence[Document],
     *,
     near: str | Path | None = None,
-    opened: Mapping[str, Checkpoint] | None = None,
+    opened: MutableMapping[str, Checkpoint] | None = None,
     seed: int | None = None,
     methods: Mapping[str, Method] | None = None,
 ) -> tuple[Plan, ...]:
-    """The plans of a file's documents, in the order of `load_recipe`; earlier results stand in as headers for later ones."""
-    known = dict(opened or {})
-    used = {name for document in documents for name in document.needs}
+    """The plans of a file's documents, in the order of `load_recipe`; earlier results stand in as headers for later ones.
+
+    The rest as for `build_plan`.
+    """
+    planned: dict[str, Checkpoint] = {}
+    known, needed = ChainMap({} if opened is None else opened, planned), ancestors(documents)
     plans = []
-    for document in documents:
+    for number, document in enumerate(documents):
         with in_document(document.name if len(documents) > 1 else None):
             plan = build_plan(document, near=near, opened=known, seed=seed, methods=methods)
-        if document is not documents[-1] and document.name not in used:
-            plan = replace(plan, warnings=(*plan.warnings, f"document '{document.name}' is used by no other and is not merged"))
+        if number < len(documents) - 1 and number not in needed:
+            plan = replace(plan, warnings=(*plan.warnings, not_needed(document)))
         plans.append(plan)
         if document.name is not None:
-            known.setdefault(document.name, PlannedCheckpoint(plan, document.name))
+            planned[document.name] = PlannedCheckpoint(plan, document.name)
     return tuple(plans)
+
+
+def ancestors(documents: Sequence[Document]) -> tuple[int, ...]:
+    """Which documents' results the last one is made of, in the order of `load_recipe`."""
+    names = set(documents[-1].needs)
+    for document in reversed(documents):
+        if document.name in names:
+            names.update(document.needs)
+    return tuple(number for number, document in enumerate(documents[:-1]) if document.name in names)
+
+
+def not_needed(document: Document) -> str:
+    """What the user should know of a document that the last one does not use."""
+    return f"document '{document.name}' is not used for the last one and is not merged"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -103,19 +103,19 @@ class View:
 
 
 def open_views(
-    references: Mapping[str, str | None], needs: tuple[str, ...], opened: Mapping[str, Checkpoint] | None, near: str | Path | None
+    references: Mapping[str, str | None], needs: tuple[str, ...], opened: MutableMapping[str, Checkpoint], near: str | Path | None
 ) -> dict[str, View]:
     """Every input opened once, in order. references: label to the recipe's override_architecture. needs: results of earlier documents."""
     views: dict[str, View] = {}
     for index, (label, architecture) in enumerate(references.items()):
-        checkpoint = open_input(label, needs, opened or {}, near)
+        checkpoint = open_input(label, needs, opened, near)
         first = next(iter(views.values())).checkpoint if views else checkpoint
         views[label] = View(index, respelt(checkpoint, first), architecture)
     return views
 
 
-def open_input(label: str, needs: tuple[str, ...], opened: Mapping[str, Checkpoint], near: str | Path | None) -> Checkpoint:
-    """One input by its label; CheckpointError for one that does not exist, or not yet."""
+def open_input(label: str, needs: tuple[str, ...], opened: MutableMapping[str, Checkpoint], near: str | Path | None) -> Checkpoint:
+    """One input by its label, noted in `opened`; CheckpointError for one that does not exist, or not yet."""
     if label in opened:
         return opened[label]
     path = label.split("+")[0].split("@")[0]
@@ -124,4 +124,5 @@ def open_input(label: str, needs: tuple[str, ...], opened: Mapping[str, Checkpoi
         raise CheckpointError(f"model '{label}': '{path}' is the result of another document of the recipe, {problem}")
     from ..checkpoints.open import open_checkpoint
 
-    return open_checkpoint(label, label=label, near=near)
+    opened[label] = open_checkpoint(label, label=label, near=near)
+    return opened[label]

@@ -1,0 +1,100 @@
+"""From a recipe file to a folder: its documents one after the other, each made of inputs and of results before it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints.manifest import NAME, recorded
+from ..checkpoints.open import open_checkpoint
+from ..checkpoints.stages import Stages
+from ..checkpoints.target import refuse_inside
+from ..checkpoints.tensors import Checkpoint
+from ..recipes.build import build_plan
+from ..recipes.load import load_recipe
+from ..recipes.plan import Plan
+from ..recipes.planned import ancestors, in_document, not_needed, plan_documents
+from ..recipes.sizes import parse_size
+from .merge import SHARD, MergeResult, fingerprint, input_folders, write_plan
+from .run import Progress
+
+
+def merge_recipe(
+    recipe: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    shard_size: int | str = SHARD,
+    memory: int | str = "1GiB",
+    threads: int | None = None,
+    device: str = "cpu",
+    sets: Sequence[str] = (),
+    seed: int | None = None,
+    allow_nonfinite: bool = False,
+    hash_inputs: bool = False,
+    sync: bool = False,
+    progress: Progress | None = None,
+) -> MergeResult:
+    """Merge what a recipe file describes into the folder `out`.
+
+    A file of several documents is worked through in the order of their dependencies; results that the last one is made of stand in a
+    folder beside `out` until it is whole, so that a resumed run finds them. Raises ModelweaveError before anything is
+    written for whatever headers can reveal. hash_inputs, sync: as for `write_plan`.
+    """
+    path = Path(recipe)
+    documents = load_recipe(path, sets)
+    options: dict[str, Any] = {
+        "resume": resume,
+        "shard_size": parse_size(shard_size, "shard_size"),
+        "memory": parse_size(memory, "memory"),
+        "threads": threads,
+        "device": device,
+        "allow_nonfinite": allow_nonfinite,
+        "hash_inputs": hash_inputs,
+        "sync": sync,
+        "progress": progress,
+    }
+    opened: dict[str, Checkpoint] = {}
+    # all of them, so that an error in a later one is found before the first is merged
+    plans = plan_documents(documents, near=path.parent, opened=opened, seed=seed)
+    refuse_inside(out, [folder for plan in plans for folder in input_folders(plan)])
+
+    def planned(number: int) -> Plan:
+        made_of_earlier = bool(documents[number].needs)
+        return build_plan(documents[number], near=path.parent, opened=opened, seed=seed) if made_of_earlier else plans[number]
+
+    last, needed, reused, records = len(documents) - 1, ancestors(documents), 0, dict[str, Any]()
+    warnings = [not_needed(documents[number]) for number in range(last) if number not in needed]
+    with Stages(out, resume=resume) as stages:
+        for number in needed:
+            name, folder = str(documents[number].name), stages.place(number + 1)
+            with in_document(name):
+                plan = planned(number)
+                if stages.is_there(folder, fingerprint(plan, plan.seed), _fingerprint_of(folder)):
+                    reused += 1
+                else:
+                    write_plan(plan, folder, **options)
+                opened[name] = open_checkpoint(folder, label=name)
+                records[name] = recorded(opened[name])
+            warnings += [f"document '{name}': {warning}" for warning in records[name].get("warnings", ())]
+        with in_document(documents[last].name if last else None):
+            result = write_plan(planned(last), out, earlier=records, lock=stages.lock, **options)
+        stages.remove()
+    return replace(result, warnings=(*warnings, *result.warnings), notice=_notice(result.notice, reused, resume))
+
+
+def _notice(notice: str, reused: int, resume: bool) -> str:
+    """What became of the work of an earlier run."""
+    if notice or not resume:
+        return notice
+    return f"resumed: {reused} of its documents were already merged" if reused else "nothing to resume; started from the beginning"
+
+
+def _fingerprint_of(folder: Path) -> str | None:
+    """What the record of a result says of the recipe and inputs that it is made of."""
+    if not (folder / NAME).is_file():
+        return None
+    return recorded(open_checkpoint(folder)).get("fingerprint")
