@@ -128,7 +128,7 @@ def test_only_what_the_last_document_is_made_of_is_merged_and_recorded_once(here
 def test_warnings_of_earlier_documents_reach_the_user(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_file({"w": np.full(4, 3.0, np.float16)}, here / "b" / "model.safetensors")
     stopped_after_the_first(here, monkeypatch)
-    warning = "document 'mean': the inputs have different types (F16, F32), the result has F32; set dtype to choose another"
+    warning = "document 'mean': the inputs have different types (F16, F32), the result has F32; set dtype to choose one"
     assert warning in merge_recipe(here / "two.yml", "out", resume=True).warnings
     assert warning in merge_recipe(here / "two.yml", "new").warnings
 

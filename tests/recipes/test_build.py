@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,9 @@ from modelweave.catalog import METHODS
 from modelweave.errors import CompatibilityError, ParameterError, RecipeError
 from modelweave.method import Method, Needs, Parameter
 from modelweave.recipes.plan import Plan
+from modelweave.recipes.slice_ends import goes_first
 
-from .helpers import Fake, llama, planned, tensor
+from .helpers import ArrayRef, Fake, llama, planned, tensor
 
 TIES = """
 merge_method: ties
@@ -598,3 +600,99 @@ def test_planning_imports_no_torch():
 
 def test_parameter_errors_are_recipe_errors():
     assert issubclass(ParameterError, RecipeError)
+
+
+ENDS = """
+merge_method: passthrough
+slices:
+  - sources: [{model: a, layer_range: [0, 2]}]
+  - sources: [{model: b, layer_range: [2, 4]}]
+"""
+
+
+def test_a_stack_whose_end_lacks_the_head_is_no_model():
+    with pytest.raises(CompatibilityError, match=r"model 'b': lm_head\.weight is missing, model 'a' has it; set missing"):
+        planned(ENDS, llama("a"), llama("b", head=False))
+    plan = planned(ENDS + "missing: union", llama("a"), llama("b", head=False))
+    assert tensor(plan, "lm_head.weight").labels == ("a",) and tensor(plan, "model.norm.weight").labels == ("b",)
+    plan = planned(ENDS + "missing: intersection", llama("a"), llama("b", head=False))
+    assert "lm_head.weight" not in {t.name for t in plan.tensors}
+    plan = planned(ENDS + "missing: base\nbase_model: a", llama("a"), llama("b", head=False))
+    assert tensor(plan, "lm_head.weight").labels == ("a",)
+
+
+def test_constants_that_the_end_of_a_stack_lacks_are_left_out():
+    plan = planned(ENDS, llama("a", extra={"model.rotary_emb.inv_freq": ((2,), "F32")}), llama("b"))
+    assert tensor(plan, "model.rotary_emb.inv_freq").labels == ("a",)
+    plan = planned(ENDS, llama("a", extra={"model.norm.inv_freq": ((2,), "F32")}), llama("b"))
+    assert "model.norm.inv_freq" not in {t.name for t in plan.tensors}
+
+
+def test_the_config_says_the_type_of_most_of_the_result():
+    text = "merge_method: linear\nparameters: {weight: 1}\nmodels: [a, b]\n"
+    norm = {"model.norm.weight": ((4,), "F32")}
+    plan = planned(text, llama("a", extra=norm), llama("b"))
+    assert plan.config["torch_dtype"] == "bfloat16" and tensor(plan, "model.norm.weight").dtype == "F32"
+    assert "the inputs have different types (BF16, F32), the result has BF16, F32; set dtype to choose one" in plan.warnings
+    plan = planned(text, llama("a"), llama("b", dtype="F32"))
+    assert plan.config["torch_dtype"] == "float32" and {t.dtype for t in plan.tensors} == {"F32"}
+    plan = planned(text, llama("a", extra=norm), llama("b", extra=norm))
+    assert not any("different types" in w for w in plan.warnings)
+    plan = planned(ENDS, llama("a"), llama("b", dtype="F32"))
+    assert "the inputs have different types (BF16, F32), the result has BF16, F32; set dtype to choose one" in plan.warnings
+
+
+def test_lists_with_an_entry_a_layer_are_put_together_and_others_stay():
+    def config(first: int) -> dict[str, Any]:
+        own = {"moe_topk": [first + i for i in range(4)], "swiglu_limits": [float(first + i) for i in range(4)]}
+        return {**own, "eos_token_id": [1, 2, 3, 4], "bad_words_ids": [1, 2, 3, 4], "conv_dim": [8, 8, 8, 8], "hybrid_layer_ids": [1, 3]}
+
+    plan = planned(ENDS.replace("[2, 4]", "[1, 4]"), llama("a", config=config(0)), llama("b", config=config(10)))
+    assert plan.config["moe_topk"] == [0, 1, 11, 12, 13] and plan.config["swiglu_limits"] == [0, 1, 11, 12, 13]
+    assert plan.config["hybrid_layer_ids"] == [1, 2, 4]
+    assert plan.config["eos_token_id"] == plan.config["bad_words_ids"] == [1, 2, 3, 4] and plan.config["conv_dim"] == [8] * 4
+
+
+def test_further_layers_of_the_language_part_do_not_count_as_depth():
+    extra = {f"model.layers.4.{rest}": ((4, 4), "BF16") for rest in ("self_attn.q_proj.weight", "eh_proj.weight")}
+    config = {"num_hidden_layers": None, "text_config": {"num_hidden_layers": 4, "num_nextn_predict_layers": 1}}
+    plan = planned(ENDS, *(llama(name, extra=extra, config=config) for name in "ab"))
+    assert plan.config["text_config"] == {"num_hidden_layers": 4, "num_nextn_predict_layers": 0}
+    assert max(t.layer for t in plan.tensors if t.layer is not None) == 3
+
+
+def test_a_merge_that_merges_nothing_is_warned_of():
+    text = "merge_method: task_arithmetic\nbase_model: base\nmissing: base\nmodels: [a]\n"
+    other = Fake("a", {"x": ArrayRef("x", (2,))})
+    assert "no tensor is merged: the result is a copy of parts of base" in planned(text, llama("base"), other).warnings
+    assert not any("no tensor is merged" in w for w in planned(text, llama("base"), llama("a")).warnings)
+
+
+@pytest.mark.parametrize(
+    ("cut", "stacks", "first", "last"),
+    [
+        ("text.layers", ["text.layers", "vision.layers"], ["vision.head.w"], ["text.norm.w", "text_projection.w"]),
+        ("vision.layers", ["text.layers", "vision.layers"], ["vision.embeddings.w"], ["text.embeddings.w"]),
+        ("vit.layer", ["vit.layer", "bbox.layers"], ["vit.embeddings.w"], ["vit.norm.w", "bbox.layers.0.w", "labels.w"]),
+        ("w.encoder.layers", ["w.feature_extractor.conv", "w.encoder.layers", "w.adapter.layers"],
+         ["w.feature_extractor.conv.0.w", "w.feature_projection.w"], ["w.encoder.norm.w", "projector.w", "w.adapter.layers.0.w"]),
+        ("model.language_model.layers", ["model.language_model.layers", "model.visual.blocks"],
+         ["model.visual.merger.norm.w", "model.projector.attn.multihead_attn.w"], ["model.language_model.norm.w", "lm_head.w"]),
+        ("model.layers", ["model.layers", "model.vision.layers"], ["model.vision.norm.w", "model.connector.w"], ["model.norm.w"]),
+        ("model.layers", ["model.layers", "mtp.layers"], ["model.embed_tokens.w"], ["model.norm.w", "mtp.embed_tokens.w", "lm_head.w"]),
+        ("t.vision_model.layers", ["t.vision_model.layers"], ["t.vision_model.embeddings.w"], ["t.vision_model.post_norm.w"]),
+        ("layers", ["layers"], ["embed.w"], ["norm.w"]),
+    ],
+)  # fmt: skip
+def test_towers_stay_whole_and_ends_stay_with_their_slice(cut, stacks, first, last):
+    assert [goes_first(name, cut, stacks) for name in (*first, *last)] == [True] * len(first) + [False] * len(last)
+
+
+def test_a_module_is_cut_without_regard_to_the_others():
+    tower = {f"vision_tower.layers.{i}.w": ((4, 4), "BF16") for i in range(2)}
+    tower |= {f"vision_tower.{name}.w": ((4,), "BF16") for name in ("embeddings", "post_layernorm")}
+    vision = "{slices: [{sources: [{model: a, layer_range: [0, 1]}]}, {sources: [{model: b, layer_range: [1, 2]}]}]}"
+    text = f"merge_method: passthrough\nmodules:\n  vision_tower: {vision}\n  model: {{models: [a]}}\n  lm_head: {{models: [a]}}\n"
+    plan = planned(text, llama("a", extra=tower), llama("b", extra=tower))
+    assert tensor(plan, "vision_tower.post_layernorm.w").labels == ("b",) and tensor(plan, "vision_tower.embeddings.w").labels == ("a",)
+    assert plan.dropped["b: vision_tower.embeddings.w"] == "comes from the models of the first slice"

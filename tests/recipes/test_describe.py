@@ -135,6 +135,11 @@ VALID = {
     "nulls": "merge_method: linear\npreset: null\ntokenizer_source: null\ntokenizer: null\n" + MEMBERS,
     "nulls inside": "merge_method: linear\nmodels: [{model: {model: {path: a, revision: null}, lora: null}, parameters: {weight: 1}}]\n",
     "tokens": "merge_method: linear\ntokenizer: {tokens: {t: {source: {kind: zero}}, u: null, v: {source: null}}}\n" + MEMBERS,
+    "numbers where text belongs": "merge_method: uniform_soup\nmodels: [{model: {model: {path: a, revision: 1}}}]\n",
+    "text where numbers belong": "merge_method: linear\nmodels: [{model: a, parameters: {weight: '1_0'}}]\n"
+    "tokenizer: {tokens: {t: {source: {kind: model_token, model: a, token_id: '5'}}}}\n",
+    "an override of parameters alone": "merge_method: linear\noverrides: [{filter: mlp, merge_method: null, parameters: {weight: 2}}]\n"
+    + MEMBERS,
     "numbers as text": "merge_method: linear\nmodels: [{model: a, parameters: {weight: 1e-1}}]\n",
     "include": "include: other.yml\nparameters: {density: 0.5}\n",
     "an empty form beside a full one": "merge_method: linear\nslices: []\n" + MEMBERS,
@@ -156,6 +161,9 @@ INVALID = {
     "preset of another": "merge_method: linear\npreset: fusionbench\n" + MEMBERS,
     "unknown key of a path": "merge_method: linear\nmodels: [{model: {model: {path: a, rev: b}}, parameters: {weight: 1}}]\n",
     "no form": "merge_method: linear\n",
+    "no models": "merge_method: uniform_soup\nmodels: []\n",
+    "a model without a name": "merge_method: uniform_soup\nmodels: ['']\n",
+    "a base of none": "merge_method: ties\nmodels: [{model: a}]\nbase_model: null\n",
     "unknown key": STACK + "x: 1",
     "unknown parameter": STACK + "parameters: {t: 1}",
     "unknown method": STACK.replace("passthrough", "pasthrough"),

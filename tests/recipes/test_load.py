@@ -234,6 +234,19 @@ def test_a_mistake_is_blamed_on_the_file_that_holds_it(tmp_path):
         load_recipe(tmp_path / "outer.yml")
     with pytest.raises(RecipeError, match=r"^--set models\[0\]\.parameters\.weight=\[\]: models\[0\]"):
         load_recipe(tmp_path / "outer.yml", ["models[0].parameters.weight=[]"])
+    (tmp_path / "outer.yml").write_text("include: inner.yml\nmerge_method: linear\nmodels:\n  - model: a\n    weight: 1\n")
+    with pytest.raises(RecipeError, match=r"^outer\.yml: line 5: models\[0\]: unknown key 'weight'"):
+        load_recipe(tmp_path / "outer.yml")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "middle.yml").write_text("include: deep.yml\n")
+    (tmp_path / "sub" / "deep.yml").write_text("dtype: float1\n")
+    (tmp_path / "over.yml").write_text("include: sub/middle.yml\nmerge_method: linear\n")
+    with pytest.raises(RecipeError, match=r"^sub/deep\.yml: line 1: dtype"):
+        load_recipe(tmp_path / "over.yml")
+    assignment = "slices[0].sources[0].layer_range=[3, 1]"
+    (tmp_path / "s.yml").write_text("merge_method: passthrough\nslices:\n  - sources:\n    - {model: a, layer_range: [0, 1]}\n")
+    with pytest.raises(RecipeError, match=r"^--set slices\[0\]\.sources\[0\]\.layer_range=\[3, 1\]: .*first below end"):
+        load_recipe(tmp_path / "s.yml", [assignment])
     with pytest.raises(RecipeError, match=r"^--set include=x\.yml: files are included before values are set"):
         load_recipe(tmp_path / "outer.yml", ["include=x.yml"])
 
@@ -260,3 +273,21 @@ models: [{model: b, parameters: {weight: 1}}]
     documents = parse_recipe(text)
     assert [d.name for d in documents] == ["x", "y", "z", None]
     assert [d.needs for d in documents] == [(), ("x",), (), ("y", "z")]
+
+
+def test_a_document_may_have_the_name_of_a_tokenizer_source():
+    for word in ("base", "union"):
+        (document,) = parse_recipe(LINEAR + f"name: {word}\nbase_model: c\ntokenizer_source: {word}\n")
+        assert document.needs == ()
+
+
+def test_a_model_that_is_text_alone_takes_parameters():
+    (document,) = parse_recipe("merge_method: linear\nmodels: [a, b]\n", sets=["models[1].parameters.weight=0.5"])
+    assert [(m.model.label, dict(m.parameters)) for m in document.models] == [("a", {}), ("b", {"weight": 0.5})]
+    with pytest.raises(RecipeError, match="expected a mapping that can hold 'x'"):
+        parse_recipe("merge_method: linear\nmodels: [a, b]\n", sets=["merge_method.x=1"])
+
+
+def test_what_is_no_mapping_is_said_in_plain_words():
+    with pytest.raises(RecipeError, match=r"models\[0\]: expected a mapping, got 5"):
+        parse_recipe("merge_method: linear\nmodels: [5]\n")

@@ -79,7 +79,7 @@ def test_the_result_is_still_an_ordinary_checkpoint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_masks_do_not_hang_on_threads(tmp_path: Path, threads: int) -> None:
-    from modelweave.engine.merge import merge_recipe
+    from modelweave import merge_recipe
 
     stored(tmp_path)
     for name, count in (("x", threads), ("y", 2)):

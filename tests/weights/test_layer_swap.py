@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import modelweave
-from modelweave.engine.merge import merge_recipe
+from modelweave import merge_recipe
 from modelweave.recipes.in_memory import plan_members
 
 

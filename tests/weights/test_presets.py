@@ -96,7 +96,7 @@ def test_different_parameters_cannot_be_ranked_together(tmp_path: Any) -> None:
         "merge_method: ties\nbase_model: base.safetensors\npreset: paper\n"
         "models: [{model: a.safetensors, parameters: {weight: [{filter: x, value: 2}, {value: 1}]}}]\n"
     )
-    from modelweave.engine.merge import merge_recipe
+    from modelweave import merge_recipe
 
     with pytest.raises(modelweave.ModelweaveError, match="scope 'model' ranks it together with x.*set scope to 'tensor'"):
         merge_recipe(tmp_path / "r.yml", tmp_path / "out")

@@ -179,7 +179,7 @@ def test_identical_members_share_their_directions() -> None:
 def test_other_tensors_are_averaged_and_the_report_says_so(method: str, tmp_path: Any) -> None:
     from safetensors.torch import load_file, save_file
 
-    from modelweave.engine.merge import merge_recipe
+    from modelweave import merge_recipe
 
     for name, value in (("base", 0.0), ("a", 1.0), ("b", 3.0)):
         save_file(

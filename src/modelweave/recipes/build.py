@@ -16,7 +16,7 @@ from .document import Document, Module
 from .inherit import config_warnings, inherited_files, joint_licence, result_config
 from .outputs import Output, Territory, outputs_of, territories_of
 from .parameters import check_levels, check_preset, filters_used
-from .parts import Surroundings
+from .parts import Surroundings, main_type
 from .plan import Plan, TensorPlan
 from .regions import Region, Rule, regions_of, rules_of
 from .values import matches_any
@@ -138,7 +138,7 @@ def _finished(
 ) -> Plan:
     views, donor, vocabulary = around.views, around.donor, around.vocabulary
     checkpoints = tuple(view.checkpoint for view in views.values())
-    dtype, more = _mixed_types(document, tensors)
+    dtype, more = _types(document, tensors, checkpoints, donor.checkpoint)
     warnings += more
     config, more = result_config(document, donor, views, territories, untied, dtype)
     warnings += more
@@ -157,6 +157,8 @@ def _finished(
         else:
             files = with_chat_template(files, text)
     warnings += config_warnings(list(views.values()), donor)
+    if not any(tensor.method is not None for tensor in tensors):
+        warnings.append(f"no tensor is merged: the result is a copy of parts of {', '.join(sorted({t.labels[0] for t in tensors}))}")
     warnings += [sentence for checkpoint in checkpoints for sentence in getattr(checkpoint, "warnings", ())]
     ignored = {f"{c.label}: {name}": reason for c in checkpoints for name, reason in getattr(c, "ignored", {}).items()}
     licence, more = joint_licence(checkpoints)
@@ -176,12 +178,18 @@ def _finished(
     )
 
 
-def _mixed_types(document: Document, tensors: Sequence[TensorPlan]) -> tuple[str | None, list[str]]:
-    """The type of the result in torch's words where inputs of several types made it, and a warning that says so."""
-    mixed = [t for t in tensors if t.method is not None and len({ref.stored for ref in t.sources}) > 1]
-    if not mixed or document.dtype is not None or document.out_dtype is not None:
+def _types(
+    document: Document, tensors: Sequence[TensorPlan], checkpoints: Sequence[Checkpoint], donor: Checkpoint
+) -> tuple[str | None, list[str]]:
+    """The type of most of the result, in torch's words, where that is not the donor's; and a warning where the inputs' types differ."""
+    if document.dtype is not None or document.out_dtype is not None:
         return None, []
-    types = sorted({ref.stored for t in mixed for ref in t.sources})
-    made = {t.dtype for t in mixed}
-    warning = f"the inputs have different types ({', '.join(types)}), the result has {', '.join(sorted(made))}; set dtype to choose another"
-    return (DTYPES[made.pop()].torch if len(made) == 1 else None), [warning]
+    ours = main_type([(t.dtype, t.count) for t in tensors])
+    by_input = {main_type([(ref.stored, ref.count) for ref in one.values()]) for one in (donor, *checkpoints)}
+    theirs = main_type([(ref.stored, ref.count) for ref in donor.values()])
+    mixed = {ref.stored for t in tensors if t.method is not None and len({ref.stored for ref in t.sources}) > 1 for ref in t.sources}
+    types, warnings = sorted(mixed | (by_input if len(by_input) > 1 else set())), []
+    if types:
+        made = ", ".join(sorted({t.dtype for t in tensors if DTYPES[t.dtype].floating}))
+        warnings.append(f"the inputs have different types ({', '.join(types)}), the result has {made}; set dtype to choose one")
+    return (DTYPES[ours].torch if ours and ours != theirs else None), warnings

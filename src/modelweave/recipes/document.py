@@ -6,6 +6,7 @@ Every key of mergekit's YAML is here with the same meaning. Beyond it: `name`, `
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -29,10 +30,10 @@ from .values import check_form
 
 _PATH: dict[str, Any] = {
     "anyOf": [
-        {"type": "string", "minLength": 1},
+        {"type": "string", "pattern": r"\S"},
         {
             "type": "object",
-            "properties": {"path": {"type": "string"}, "revision": {"type": ["string", "null"]}},
+            "properties": {"path": {"type": "string"}, "revision": {"type": ["string", "number", "null"]}},
             "required": ["path"],
             "additionalProperties": False,
         },
@@ -103,7 +104,7 @@ class _Strict(BaseModel):
                     # `include` is resolved before this schema sees the recipe
                     known = (*cls.model_fields, *(["include"] if cls.__name__ == "Document" else []))
                     reason = unknown("key", str(key), known)
-                    raise PydanticCustomError("recipe", "{reason}", {"reason": reason, "key": str(key)})
+                    raise _complaint(reason, str(key))
         return value
 
 
@@ -145,7 +146,7 @@ class SliceSource(_Strict):
     @model_validator(mode="after")
     def _forward(self) -> SliceSource:
         if self.layer_range[0] >= self.layer_range[1]:
-            raise _complaint(f"layer_range: expected [first, end) with first below end, got {self.layer_range}")
+            raise _complaint(f"layer_range: expected [first, end) with first below end, got {self.layer_range}", "layer_range")
         return self
 
 
@@ -277,6 +278,7 @@ def _sentence(error: ValidationError, where: str, spots: Mapping[tuple[Any, ...]
     if first["type"] == "recipe":
         return f"{spot}: {place}{first['msg']}"
     text = first["msg"].replace("Input should be", "expected").replace("List should have", "expected a list with")
+    text = re.sub(r"a valid dictionary( or instance of \w+)?", "a mapping", text)
     return f"{spot}: {place}{text[0].lower() + text[1:]}, got {first['input']!r:.80}"
 
 
@@ -292,8 +294,9 @@ def dotted(path: tuple[Any, ...]) -> str:
     return text
 
 
-def _complaint(reason: str) -> PydanticCustomError:
-    return PydanticCustomError("recipe", "{reason}", {"reason": reason})
+def _complaint(reason: str, key: str | None = None) -> PydanticCustomError:
+    """key: of a mapping, where the message is about one."""
+    return PydanticCustomError("recipe", "{reason}", {"reason": reason, **({} if key is None else {"key": key})})
 
 
 def _exactly_one(block: Document | Module, keys: tuple[str, ...]) -> None:

@@ -19,13 +19,20 @@ _SIDES = {
     "decoder": ("decoder",),
 }
 
-_ONE_A_LAYER = re.compile(r"layer|block|head|multiplier|window|rope|kind")
-"""What the key of a list with one entry a layer looks like; other lists may have that length by chance."""
-_LISTS_OF_LAYERS = ("mlp_only_layers", "moe_layers", "full_attn_idxs", "attn_layer_indices", "cross_attention_layers")
+_NOT_BY_LAYER = re.compile(
+    r"token|ids?$|architectures|conv|tdnn|section|label|language|^(image|patch|input|out)_|kernel|stride|dilation|channel|(mean|std)$"
+    r"|stage_names|pinpoints|feature_layer"
+)
+"""Keys of lists that may be as long as there are layers, but by chance."""
+_LISTS_OF_LAYERS = (
+    "mlp_only_layers", "moe_layers", "full_attn_idxs", "attn_layer_indices", "cross_attention_layers", "hybrid_layer_ids",
+    "fullatt_block_indexes", "deepstack_visual_indexes",
+)  # fmt: skip
 _BY_POSITION = (
     "first_k_dense_replace", "decoder_sparse_step", "interleave_moe_layer_step", "attn_layer_period", "attn_layer_offset",
     "expert_layer_period", "expert_layer_offset", "full_attention_interval", "sliding_window_pattern", "no_rope_layer_interval",
-    "global_attn_every_n_layers", "cross_attention_interval",
+    "global_attn_every_n_layers", "cross_attention_interval", "num_dense_layers", "moe_layer_start_index", "moe_layer_end_index",
+    "moe_layer_interval",
 )  # fmt: skip
 
 Path = tuple[str, ...]
@@ -96,7 +103,7 @@ def with_layers(config: Mapping[str, Any], key: Path, parts: Sequence[Part]) -> 
         lists = [(found if isinstance(found := _entry(other, (*key[:-1], name)), list) else value) for other, _, _ in parts]
         if name in _LISTS_OF_LAYERS:
             spot[name] = _renumbered(lists, parts)
-        elif len(value) == count and _ONE_A_LAYER.search(name):
+        elif len(value) == count and not _NOT_BY_LAYER.search(name):
             spot[name] = [entry for held, (_, first, end) in zip(lists, parts, strict=True) for entry in held[first:end]]
     if key[-1] == "num_layers" and "num_decoder_layers" not in spot and spot.get("is_encoder_decoder"):
         spot["num_decoder_layers"] = count  # unsaid, it would follow the encoder's

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..checkpoints.layers import comes_before_layers
-from .outputs import Territory, covering
+from .outputs import Territory, covering, with_first_slice
 from .views import View
 
 
@@ -52,5 +51,5 @@ def _reason(view: View, name: str, territories: Sequence[Territory], donor: View
     if territory.stack is not None and name.startswith(f"{territory.stack}."):
         return "a layer beyond those that config.json counts, which a stack leaves out"
     if territory.stack is not None:
-        return "comes from the models of the first slice" if comes_before_layers(name) else "comes from the models of the last slice"
+        return f"comes from the models of the {'first' if with_first_slice(name, territory, donor) else 'last'} slice"
     return f"no output of that name in '{donor.label}'"

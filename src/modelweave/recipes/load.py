@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,8 +83,11 @@ def _check_mapping(data: Any, where: str) -> None:
         raise RecipeError(f"{where}: expected a mapping with merge_method and models, slices or modules, got {kind}")
 
 
-def _with_includes(text: _Text, where: str, folder: Path, trail: tuple[str, ...], read: list[int]) -> _Text:
-    """The text over everything that its `include` names. read: how many files so far, shared along the way."""
+def _with_includes(text: _Text, where: str, folder: Path, trail: tuple[str, ...], read: list[int], beside: str = "") -> _Text:
+    """The text over everything that its `include` names.
+
+    read: how many files so far, shared along the way. beside: the folder as the first file would name it, for messages.
+    """
     data = text.data
     if "include" not in data:
         return text
@@ -100,14 +104,31 @@ def _with_includes(text: _Text, where: str, folder: Path, trail: tuple[str, ...]
             raise RecipeError(f"{where}: include: expected at most {MOST_INCLUDES} included files")
         if not path.is_file():
             raise RecipeError(f"{where}: include: no such recipe '{word}', looked in {folder}")
-        parts = read_yaml(_read(path), word)
+        name = posixpath.normpath(posixpath.join(beside, word))
+        parts = read_yaml(_read(path), name)
         if len(parts) != 1:
             raise RecipeError(f"{where}: include: expected one document in '{word}', got {len(parts)}")
-        _check_mapping(parts[0].data, word)
-        more = _with_includes(_text(parts[0], word), word, path.parent, (*trail, _identity(path)), read)
-        under = _Text(_merged(under.data, more.data), {**under.spots, **more.spots})
+        _check_mapping(parts[0].data, name)
+        trail_there = (*trail, _identity(path))
+        under = _over(under, _with_includes(_text(parts[0], name), name, path.parent, trail_there, read, posixpath.dirname(name)))
     own = {key: value for key, value in data.items() if key != "include"}
-    return _Text(_merged(under.data, own), {**under.spots, **text.spots})
+    return _over(under, _Text(own, text.spots))
+
+
+def _over(under: _Text, text: _Text) -> _Text:
+    """One text over another: what it replaces is gone with all that stood in it."""
+    kept = {path: spot for path, spot in under.spots.items() if not _is_replaced(path, under.data, text.data)}
+    return _Text(_merged(under.data, text.data), {**kept, **text.spots})
+
+
+def _is_replaced(path: tuple[Any, ...], under: Any, over: Any) -> bool:
+    for step in path:
+        if not isinstance(over, dict) or step not in over:
+            return not isinstance(over, dict)
+        under, over = under[step], over[step]
+        if not isinstance(under, dict):
+            return True
+    return True
 
 
 def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +175,7 @@ def _ordered(documents: list[Document], where: str) -> tuple[Document, ...]:
     for document in documents:
         labels = [reference.label for reference in document.references]
         if (settings := document.tokenizer_settings) is not None:
-            labels += [settings.source, *(row.model for row in settings.tokens.values() if row.model is not None)]
+            labels += [*({settings.source} - {"union", "base"}), *(row.model for row in settings.tokens.values() if row.model is not None)]
         own = {label.split("+")[0].split("@")[0] for label in labels}
         document._needs = tuple(name for name in names if name is not None and name in own)
     ordered: list[Document] = []

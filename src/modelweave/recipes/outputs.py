@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..checkpoints.layers import Layout, Place, comes_before_layers, main_stack, module_prefix
+from ..checkpoints.layers import Layout, Place, main_stack, module_prefix
 from ..errors import CompatibilityError
 from .layer_config import declared_layers
 from .regions import Block, Region
+from .slice_ends import goes_first
 from .views import View
 
 _HEADS = ("lm_head.", "proj_out.", "embed_out.")
 _DECODERS = ("decoder", "language_model", "text_model", "llm", "model")
-_HEAD_WORDS = ("head", "classifier", "score", "qa_outputs", "proj_out", "embed_out", "predictions", "output_projection")
 
 
 @dataclass(frozen=True)
@@ -95,32 +95,29 @@ def _outputs(territory: Territory, all_: Sequence[Territory], views: Mapping[str
         yield from _loose(territory, blocks[0], _names(blocks[0], territory, all_, views, donor), views)
         return
     before, after = (_names(block, territory, all_, views, donor) for block in (blocks[0], blocks[-1]))
-    yield from _loose(territory, blocks[0], [n for n in before if _is_before(n, territory, donor)], views)
+    yield from _loose(territory, blocks[0], [n for n in before if with_first_slice(n, territory, donor)], views)
     yield from _stacked(territory, views)
-    yield from _loose(territory, blocks[-1], [n for n in after if not _is_before(n, territory, donor)], views)
+    yield from _loose(territory, blocks[-1], [n for n in after if not with_first_slice(n, territory, donor)], views)
 
 
-def _is_before(name: str, territory: Territory, donor: View) -> bool:
-    """Whether a tensor outside the cut stack goes with the first slice.
-
-    What stands before the layers does, and where there are other towers, as of a vision encoder, all of them and what joins them.
-    """
-    around = (territory.stack or "").rpartition(".")[0] + "."
-    towers = [stack for stack in donor.layout.stacks if stack != territory.stack and not stack.startswith(around)]
-    if towers and around != "." and not name.startswith(around):
-        return not any(word in name for word in _HEAD_WORDS)
-    return comes_before_layers(name)
+def with_first_slice(name: str, territory: Territory, donor: View) -> bool:
+    """Whether a tensor outside the stack that is cut comes from the first slice's models, and not from the last one's."""
+    return goes_first(name, territory.stack or "", [s for s in donor.layout.stacks if f"{s}.".startswith(territory.prefix)])
 
 
 def _names(block: Block, territory: Territory, all_: Sequence[Territory], views: Mapping[str, View], donor: View) -> list[str]:
-    """The names of a block's tensors outside the cut stack, the donor's first."""
+    """The names of a block's tensors outside the cut stack, the donor's first.
+
+    In slices the donor's count although the block lacks them, but for constants: the result's config asks for them.
+    """
     holders = [views[source.label] for source in block.sources]
     ordered = dict.fromkeys(name for view in (donor, *holders) for name in view.checkpoint)
     found = []
     for name in ordered:
-        if covering(name, all_) is not territory or all(view.stored(name) is None for view in holders):
+        wanted = territory.stack is not None and name in donor.checkpoint and not donor.is_buffer(name)
+        if covering(name, all_) is not territory or (not wanted and all(view.stored(name) is None for view in holders)):
             continue
-        place = next((view.layout.places[name] for view in holders if name in view.layout.places), None)
+        place = next((view.layout.places[name] for view in (*holders, donor) if name in view.layout.places), None)
         extra = place is None and territory.stack is not None and name.startswith(f"{territory.stack}.")
         if territory.stack is None or ((place is None or place.stack != territory.stack) and not extra):
             found.append(name)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..checkpoints.dtypes import TAG_OF_TORCH
+from ..checkpoints.dtypes import DTYPES, TAG_OF_TORCH
 from ..checkpoints.tensors import TensorRef
 from ..method import Method
 from .document import Document
@@ -101,6 +102,19 @@ def out_dtype(refs: Sequence[TensorRef], document: Document, keeps_type: bool = 
     """The output's type: the recipe's out_dtype, else its dtype, else the one that holds what every checkpoint declares."""
     word = document.out_dtype or document.dtype
     return joint_type(ref.stored for ref in refs) if keeps_type or word is None else TAG_OF_TORCH[word]
+
+
+def main_type(tensors: Iterable[tuple[str, int]]) -> str:
+    """The floating type of most entries, empty without any. tensors: type and number of entries of each.
+
+    >>> main_type([("F32", 10), ("BF16", 6), ("BF16", 6), ("I64", 99)])
+    'BF16'
+    """
+    counts: Counter[str] = Counter()
+    for tag, count in tensors:
+        if DTYPES[tag].floating:
+            counts[tag] += count
+    return max(counts, key=counts.__getitem__, default="")
 
 
 def joint_type(tags: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from ..method import Method, Parameter
 from ..weights.after.steps import STEPS
 from .document import REFERENCE_SCHEMA, Document
 
-_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+_NUMBER = r"^\s*[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 """A number as text: YAML 1.1 reads 1e-4 so."""
 _TOKEN_SOURCE = {
     "anyOf": [
@@ -24,7 +24,7 @@ _TOKEN_SOURCE = {
                 "kind": {"const": "model_token"},
                 "model": REFERENCE_SCHEMA,
                 "token": {"type": "string"},
-                "token_id": {"type": "integer", "minimum": 0},
+                "token_id": {"type": ["integer", "string"], "minimum": 0, "pattern": r"^\s*\d+\s*$"},
             },
             "required": ["kind", "model"],
             "oneOf": [{"required": ["token"]}, {"required": ["token_id"]}],
@@ -53,15 +53,20 @@ _TOKENIZER = {
 }
 
 
+def _given(*keys: str, nothing: tuple[Any, ...] = (None, [], {})) -> dict[str, Any]:
+    """Documents in which all these keys have a value."""
+    return {"required": list(keys), "properties": {key: {"not": {"enum": list(nothing)}} for key in keys}}
+
+
 _ALONE = {"not": {"required": ["include"]}}
 """Documents that say everything themselves."""
 _WHOLE = {
     "if": _ALONE,
-    "then": {"required": ["merge_method"], "anyOf": [{"required": [key]} for key in ("models", "slices", "modules")]},
+    "then": {"required": ["merge_method"], "anyOf": [_given(key) for key in ("models", "slices", "modules")]},
 }
 _BASE_POLICIES = {
     "if": {**_ALONE, "anyOf": [{"required": [key], "properties": {key: {"const": "base"}}} for key in ("missing", "shapes")]},
-    "then": {"required": ["base_model"]},
+    "then": _given("base_model"),
 }
 
 
@@ -84,10 +89,11 @@ def recipe_schema(methods: Mapping[str, Method] | None = None) -> dict[str, Any]
             properties["parameters"] = {"$ref": "#/$defs/Parameters", "description": text}
         if "models" in properties:
             text = properties["models"].get("description", "whole models")
-            members = {"type": "array", "items": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Member"}]}}
+            members = {"type": "array", "items": {"anyOf": [{"type": "string", "pattern": r"\S"}, {"$ref": "#/$defs/Member"}]}}
             properties["models"] = {"anyOf": [members, {"type": "null"}], "description": text}
         if "merge_method" in properties:
-            properties["merge_method"] = {"enum": sorted(methods), "description": "the method; modelweave methods lists them"}
+            unsaid = [] if definition is schema else [None]
+            properties["merge_method"] = {"enum": [*sorted(methods), *unsaid], "description": "the method; modelweave methods lists them"}
     own = {f"{method.name} parameters": _parameters([method], settings) for method in methods.values()}
     own |= {f"{method.name} block": _block(method) for method in methods.values()}
     schema["$defs"] |= {"Parameters": _parameters(list(methods.values()), settings), **own, **settings}
@@ -98,8 +104,8 @@ def recipe_schema(methods: Mapping[str, Method] | None = None) -> dict[str, Any]
     schema["properties"]["after"] = {"type": "array", "description": "steps after the method", "items": {"anyOf": _steps()}}
     schema["properties"]["tokenizer"] = _TOKENIZER
     schema["properties"]["tokenizer_source"] = _SOURCE
-    forms = [_both(pair, nothing=(None, [], {})) for pair in combinations(("models", "slices", "modules"), 2)]
-    schema["not"] = {"anyOf": [*forms, _both(("tokenizer", "tokenizer_source"))]}
+    forms = [_given(*pair) for pair in combinations(("models", "slices", "modules"), 2)]
+    schema["not"] = {"anyOf": [*forms, _given("tokenizer", "tokenizer_source", nothing=(None,))]}
     schema["allOf"] = [_WHOLE, _BASE_POLICIES, *map(_only_its_own, methods.values())]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -164,11 +170,6 @@ def _described(parameter: Parameter) -> str:
     return ", ".join(filter(None, [parameter.help, parameter.range, default]))
 
 
-def _both(keys: tuple[str, ...], nothing: tuple[Any, ...] = (None,)) -> dict[str, Any]:
-    """Documents in which two keys have a value."""
-    return {"required": list(keys), "properties": {key: {"not": {"enum": list(nothing)}} for key in keys}}
-
-
 def _block(method: Method) -> dict[str, Any]:
     """Everywhere in a document, or in one of its modules, parameters are the method's own."""
     own = {"properties": {"parameters": {"$ref": f"#/$defs/{method.name} parameters"}}}
@@ -182,7 +183,7 @@ def _only_its_own(method: Method) -> dict[str, Any]:
     then: dict[str, Any] = {"allOf": [block], "properties": {"modules": {"additionalProperties": block}}}
     then["properties"]["preset"] = {"enum": [*method.presets, None]}
     if method.needs.base in ("required", "first"):
-        then["anyOf"] = [{"required": ["base_model"]}, {"required": ["slices"]}, {"required": ["modules"]}]
+        then["anyOf"] = [_given("base_model"), _given("slices"), _given("modules")]
     condition = {"properties": {"merge_method": {"const": method.name}}, "required": ["merge_method"]}
     return {"if": {**condition, "not": {"anyOf": [{"required": [key]} for key in ("overrides", "include")]}}, "then": then}
 

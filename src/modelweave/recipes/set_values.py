@@ -36,10 +36,13 @@ def split_assignment(text: str) -> tuple[tuple[str | int, ...], Any]:
 def with_value(data: dict[str, Any], path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
     """A copy of the recipe with one value set; missing mappings on the way are created, list entries must exist.
 
+    A model that is written as text alone becomes a mapping where one of its keys is set.
+
     >>> with_value({"models": [{"model": "a"}]}, ("models", 0, "parameters", "weight"), 1)
     {'models': [{'model': 'a', 'parameters': {'weight': 1}}]}
     """
     data = copy.deepcopy(data)
+    above: Any = None
     spot: Any = data
     for depth, step in enumerate(path):
         last = depth == len(path) - 1
@@ -47,14 +50,16 @@ def with_value(data: dict[str, Any], path: tuple[str | int, ...], value: Any) ->
             if not isinstance(spot, list) or step >= len(spot):
                 got = f"a list of {len(spot)}" if isinstance(spot, list) else "no list"
                 raise RecipeError(f"--set {_written(path)}: expected a list with an entry [{step}], the recipe has {got}")
+        elif isinstance(spot, str) and path[depth - 2 : depth - 1] == ("models",):
+            above[path[depth - 1]] = spot = {"model": spot}
         elif not isinstance(spot, dict):
             raise RecipeError(f"--set {_written(path)}: expected a mapping that can hold '{step}', the recipe has {spot!r:.40}")
-        elif not last and spot.get(step) is None:
-            spot[step] = {}
         if last:
             spot[step] = value
-        else:
-            spot = spot[step]
+            break
+        if isinstance(spot, dict) and spot.get(step) is None:
+            spot[step] = {}
+        above, spot = spot, spot[step]
     return data
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from ..errors import CompatibilityError
 from ..method import Method
 from .outputs import Output
-from .parts import Absence, Part, Surroundings, copied
+from .parts import Absence, Part, Surroundings, copied, part_of
 from .plan import TensorPlan
+from .regions import Source
 from .vocabulary import embedding_rows, is_vocabulary_tensor
 
 
@@ -22,14 +23,19 @@ def settle_missing(
     policy = around.document.missing
     lacking = f"missing in '{absent.view.label}'"
     if policy == "error":
-        holder = f"model '{present[0].view.label}' has it" if present else "so is every other model's"
+        holder = present[0].view if present else around.donor
         raise CompatibilityError(
-            f"model '{absent.view.label}': {absent.name} is missing, {holder}; set missing to 'base', 'intersection' or 'union'"
+            f"model '{absent.view.label}': {absent.name} is missing, model '{holder.label}' has it; "
+            "set missing to 'base', 'intersection' or 'union'"
         )
+    if not present:  # what only the donor has, beside the layers of slices
+        lent = part_of(Source(around.donor.label, "recipe"), output.name, around)
+        taken = policy == "union" or (policy == "base" and around.donor.label == around.base_label)
+        return copied(output, lent, [], lacking, around) if taken and isinstance(lent, Part) else None
     own = next((part for part in present if part.source.label == around.base_label), None)
     if policy == "base" and own is not None:
         return copied(output, own, present, lacking, around)
-    if policy == "union" and present:
+    if policy == "union":
         return _union(output, present, base, method, lacking, around)
     for part in present:
         around.ledger.drop(part.view, part.name, f"{lacking} (missing: {policy})")

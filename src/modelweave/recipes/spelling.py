@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..checkpoints.tensors import Checkpoint
 
 _ENDINGS = ((".gamma", ".weight"), (".beta", ".bias"))
 """How the first BERT checkpoints call the parameters of a LayerNorm, and how all others do."""
+_NEARLY = 0.75
+"""Models of one kind with different heads, or with the constants that old files hold, still have so many names in common."""
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Respelt(Checkpoint):
@@ -27,6 +31,8 @@ class Respelt(Checkpoint):
         )
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what copying asks for
+            raise AttributeError(name)
         return getattr(self._checkpoint, name)
 
     def side_files(self) -> tuple[str, ...]:
@@ -43,41 +49,56 @@ class Respelt(Checkpoint):
 
 
 def respelt(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
-    """The checkpoint under the names of `like`, or itself where they agree."""
-    names = spelling(checkpoint, like)
+    """The checkpoint under the names of `like`, or itself where they agree or are models of two kinds."""
+    kinds = {(one.config or {}).get("model_type") for one in (checkpoint, like)} - {None}
+    ours, theirs = ({name: ref.shape for name, ref in one.items()} for one in (checkpoint, like))
+    names = spelling(ours, theirs, endings_alone=len(kinds) > 1)
     return Respelt(checkpoint, names, like.label) if names else checkpoint
 
 
-def spelling(names: Collection[str], like: Collection[str]) -> dict[str, str]:
-    """Of names that `like` does not have: what it calls them. A prefix more or less counts when it fits most of them, and two at least.
+def spelling(names: Shapes, like: Shapes, *, endings_alone: bool = False) -> dict[str, str]:
+    """Of names that `like` does not have: what it calls them. Names come with the shapes of their tensors.
 
-    >>> spelling(["h.0.w", "ln.gamma"], ["transformer.h.0.w", "transformer.ln.weight"])
-    {'h.0.w': 'transformer.h.0.w', 'ln.gamma': 'transformer.ln.weight'}
+    One prefix more or less counts where it brings nearly all names that the two have apart together, with equal shapes, and no other
+    does so as well. endings_alone: no prefixes.
+
+    >>> spelling({"h.w": (2, 2), "h.gamma": (2,)}, {"model.h.w": (2, 2), "model.h.weight": (2,)})
+    {'h.w': 'model.h.w', 'h.gamma': 'model.h.weight'}
     """
-    there = set(like)
-    free = there.difference(names)
-    strange = [name for name in names if name not in there]
-    for prefix, rename in _renamings(strange, free):
-        pairs = {name: next((word for word in _endings(rename(name)) if word in free), None) for name in strange}
-        found = {name: other for name, other in pairs.items() if other is not None}
-        enough = not prefix or (len(found) > max(1, len(strange) // 2))
-        if found and enough and len(set(found.values())) == len(found):
-            return found
-    return {}
+    strange = {name: shape for name, shape in names.items() if name not in like}
+    free = {name: shape for name, shape in like.items() if name not in names}
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for name in strange:
+        for much, rest in _tails(name, endings_alone):
+            other = next((word for word in _endings(rest) if word in free and _alike(strange[name], free[word])), None)
+            if other is not None:
+                found.setdefault((much, ""), {})[name] = other
+    for other in () if endings_alone else free:
+        for little, rest in _tails(other):
+            name = next((word for word in _endings(rest) if word in strange and _alike(strange[word], free[other])), "")
+            if little and name:
+                found.setdefault(("", little), {}).setdefault(name, other)
+    enough = max(2, _NEARLY * max(len(strange), len(free)))
+    fitting = [
+        pairs for key, pairs in found.items() if (key == ("", "") or len(pairs) >= enough) and len(set(pairs.values())) == len(pairs)
+    ]
+    most = max(map(len, fitting), default=0)
+    best = [pairs for pairs in fitting if len(pairs) == most]
+    return best[0] if len(best) == 1 else {}
 
 
-def _renamings(strange: Sequence[str], free: Collection[str]) -> Iterator[tuple[str, Callable[[str], str]]]:
-    """Prefixes that may be missing or too much, each with the name that it makes of another; none first."""
-    yield "", lambda name: name
-    if not strange:
-        return
-    first = strange[0]
-    missing = {name[: -len(word)] for word in _endings(first) for name in free if name.endswith("." + word)}
-    for prefix in sorted(missing):
-        yield prefix, lambda name, prefix=prefix: prefix + name  # type: ignore[misc]
-    head, dot, _ = first.partition(".")
-    if dot:
-        yield head + dot, lambda name: name.removeprefix(head + dot)
+def _tails(name: str, whole_alone: bool = False) -> Iterator[tuple[str, str]]:
+    """The name cut in two at every dot, the empty prefix first."""
+    yield "", name
+    at = -1 if whole_alone else name.find(".")
+    while at >= 0:
+        yield name[: at + 1], name[at + 1 :]
+        at = name.find(".", at + 1)
+
+
+def _alike(one: tuple[int, ...], two: tuple[int, ...]) -> bool:
+    """Whether shapes are equal but for the number of tokens."""
+    return len(one) == len(two) and one[1:] == two[1:] and (len(one) > 1 or one == two)
 
 
 def _endings(name: str) -> Iterator[str]:

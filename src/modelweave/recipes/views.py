@@ -45,7 +45,8 @@ class View:
     def extra_from(self) -> int | None:
         """The number of the first layer that the config does not count as depth; None where there is none."""
         config = self.checkpoint.config or {}
-        more = config.get("num_nextn_predict_layers")
+        inner = config.get("text_config")
+        more = config.get("num_nextn_predict_layers", inner.get("num_nextn_predict_layers") if isinstance(inner, Mapping) else None)
         counted = declared_layers(config)
         if type(more) is not int or more < 1 or counted is None:
             return None

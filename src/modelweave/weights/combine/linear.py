@@ -17,14 +17,14 @@ def linear(gram: None, members: Members, *, normalize: bool) -> NDArray[np.float
     array([0.25, 0.75])
     """
     weights = column(members, "weight")
-    return normalised(weights, "linear") if normalize else weights
+    return normalised(weights, "linear", "normalize") if normalize else weights
 
 
-def normalised(weights: NDArray[np.float64], method: str) -> NDArray[np.float64]:
-    """weights / sum of weights. Raises ParameterError where they cancel."""
+def normalised(weights: NDArray[np.float64], method: str, key: str) -> NDArray[np.float64]:
+    """weights / sum of weights. key: the parameter that asks for it. Raises ParameterError where they cancel."""
     total = float(weights.sum())
-    if abs(total) < 1e-8:
-        raise ParameterError(f"{method}: the weights sum to {total:g} and cannot be normalized; change them or do not normalize")
+    if abs(total) <= 1e-8 * float(np.abs(weights).sum()):
+        raise ParameterError(f"{method}: the weights sum to {total:g} and cannot be normalized; change them or set {key} to false")
     return np.asarray(weights / total)
 
 

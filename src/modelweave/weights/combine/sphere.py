@@ -84,7 +84,7 @@ def multislerp(gram: Floats, members: Members, *, normalize_weights: bool, eps: 
         return np.ones(1)
     weights = column(members, "weight")
     if normalize_weights:
-        weights = normalised(weights, "multislerp")
+        weights = normalised(weights, "multislerp", "normalize_weights")
     norms = _norms(gram)
     unit = 1 / (norms + eps)
     cosines = gram * unit[:, None] * unit[None, :]
