@@ -32,6 +32,6 @@ def method(name: str) -> Method:
 
 
 def _known(name: str, names: Iterable[str]) -> str:
-    if name not in names:
+    if not isinstance(name, str) or name not in names:
         raise RecipeError(unknown("method", name, names))
     return name

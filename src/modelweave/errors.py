@@ -71,13 +71,13 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def unknown(kind: str, word: str, known: Iterable[str]) -> str:
+def unknown(kind: str, word: object, known: Iterable[str]) -> str:
     """The sentence for a word that is not among the known ones.
 
     >>> unknown("method", "tise", ["linear", "ties"])
     "unknown method 'tise'; did you mean 'ties'? known: linear, ties"
     """
     names = sorted(known)
-    close = get_close_matches(word, names, n=1)
+    close = get_close_matches(str(word), names, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else ";"
     return f"unknown {kind} '{word}'{hint} known: {', '.join(names)}"

@@ -66,7 +66,7 @@ class Parameter:
         """
         try:
             good = self._convert(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             good = None
         if good is None or not self._inside(good):
             raise ParameterError(f"{where}: {self.name} must be {self.range}, got {value!r}")

@@ -86,7 +86,7 @@ def test_inputs_are_not_changed(row: Method) -> None:
 @by_name(those_that_keep("zero_delta_is_base"))
 def test_members_equal_to_the_base_give_the_base(row: Method) -> None:
     base, members = inputs(row)
-    merged = modelweave.merge([base] * len(members), method=row.name, base=base, **options_of(row))["w"]
+    merged = modelweave.merge([dict(base)] * len(members), method=row.name, base=base, **options_of(row))["w"]
     assert torch.equal(merged, base["w"])
 
 
@@ -94,9 +94,9 @@ def test_members_equal_to_the_base_give_the_base(row: Method) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_identical_members_give_themselves(row: Method, dtype: torch.dtype) -> None:
     base, members = inputs(row, dtype=dtype)
-    base = base if row.needs.base == "required" else members[0]
+    base = base if row.needs.base == "required" else dict(members[0])
     if row.name in ("nearswap", "arcee_fusion"):  # these move towards the other model: identical means equal to the base
-        base = members[0]
+        base = dict(members[0])
     options = options_of(row, thinned=False)
     needs_base = row.needs.base in ("required", "first")
     merged = modelweave.merge([members[0]] * len(members), method=row.name, base=base if needs_base else None, **options)["w"]
@@ -133,8 +133,8 @@ def of_rank_one(base: Any, members: list[Any]) -> list[Any]:
 
 
 DEGENERATE = {
-    "all equal to the base": lambda base, members: [base for _ in members],
-    "one equal to the base": lambda base, members: [*members[:-1], base],
+    "all equal to the base": lambda base, members: [dict(base) for _ in members],
+    "one equal to the base": lambda base, members: [*members[:-1], dict(base)],
     "all the same": lambda base, members: [members[0] for _ in members],
     "opposite changes": lambda base, members: [{"w": base["w"] + (-1) ** i * (members[0]["w"] - base["w"])} for i in range(len(members))],
     "changes of rank one": of_rank_one,

@@ -16,7 +16,7 @@ from modelweave.cli.app import main
 
 def stored(folder: Path, *, dtype: torch.dtype = torch.float32, seed: int = 0) -> dict[str, dict[str, torch.Tensor]]:
     generator = torch.Generator().manual_seed(seed)
-    shapes = {"a.weight": (700, 1700), "b.weight": (13,), "c.weight": (3, 5)}
+    shapes = {"a.weight": (700, 1700), "b.weight": (13,), "c.weight": (3, 5), "d": (), "e": (1, 1), "f": (1, 1, 1)}
     models = {}
     for name in ("base", "one", "two", "three"):
         models[name] = {key: torch.randn(shape, generator=generator).to(dtype) for key, shape in shapes.items()}
@@ -74,7 +74,7 @@ def test_masks_rescalers_and_members_against_the_reference(tmp_path: Path) -> No
 def test_the_result_is_still_an_ordinary_checkpoint(tmp_path: Path) -> None:
     stored(tmp_path)
     assert main(["merge", str(tmp_path / "r.yml"), str(tmp_path / "out")]) == 0
-    assert set(modelweave.open_checkpoint(tmp_path / "out")) == {"a.weight", "b.weight", "c.weight"}
+    assert set(modelweave.open_checkpoint(tmp_path / "out")) == {"a.weight", "b.weight", "c.weight", "d", "e", "f"}
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_one_sentence(tmp_path: Path) -> None:
     main(["merge", str(tmp_path / "r.yml"), str(tmp_path / "out")])
     with pytest.raises(modelweave.ModelweaveError, match="recover: unknown member 'four'"):
         modelweave.recover(tmp_path / "out", "four")
-    assert set(modelweave.recover(tmp_path / "out", -1)) == {"a.weight", "b.weight", "c.weight"}
+    assert set(modelweave.recover(tmp_path / "out", -1)) == {"a.weight", "b.weight", "c.weight", "d", "e", "f"}
 
 
 @pytest.mark.parametrize(("scale", "after"), [("0.5", ""), ("-2", ""), ("1", "after: [lines]\n"), ("3", "after: [lines]\n")])
@@ -162,7 +162,7 @@ def test_identical_members_and_unchanged_ones_in_memory() -> None:
     same = modelweave.member_masks([model, model], base=base)
     assert same.rescalers == {"models[0]": 1.0, "models[1]": 1.0}
     assert torch.equal(same.member("models[0]")["w"], model["w"])
-    still = modelweave.member_masks([base, base], base=base)
+    still = modelweave.member_masks([dict(base), dict(base)], base=base)
     assert torch.equal(still.member("models[1]")["w"], base["w"])
     assert not still.masks["models[0]"]["w"].any()
     with pytest.raises(modelweave.ModelweaveError, match="member: unknown member 'x'"):

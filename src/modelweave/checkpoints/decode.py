@@ -45,10 +45,17 @@ def as_torch(data: Bytes, shape: tuple[int, ...], dtype: str) -> Any:
     """The bytes as a PyTorch tensor, which shares them."""
     import torch
 
-    kind = getattr(torch, DTYPES[dtype].torch)
+    kind = torch_type(dtype)
     if not len(data):
         return torch.empty(shape, dtype=kind)
     return torch.from_numpy(data).view(kind).reshape(shape)
+
+
+def torch_type(dtype: str) -> Any:
+    """PyTorch's dtype of that tag."""
+    import torch
+
+    return getattr(torch, DTYPES[dtype].torch)
 
 
 @cache

@@ -17,6 +17,8 @@ GO_ON = "mend that and run again with --resume, nothing finished is lost"
 
 def real_target(out: str | os.PathLike[str]) -> Path:
     """Where a result will really stand: a link to an empty folder stays, and its target is filled."""
+    if not isinstance(out, (str, os.PathLike)) or "\0" in os.fspath(out):
+        raise OutputError(f"out: expected the path of a folder, got {out!r:.60}")
     return Path(os.path.realpath(out))
 
 

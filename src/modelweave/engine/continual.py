@@ -16,11 +16,12 @@ from ..checkpoints.memory_sink import MemorySink
 from ..checkpoints.open import open_checkpoint
 from ..errors import ParameterError
 from ..recipes.in_memory import plan_members
-from .members import with_aliases
-from .run import run
+from .members import engine_options, with_aliases
+from .run import Progress, run
 from .two_pass import Kept
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from .members import Model
@@ -53,15 +54,25 @@ class Continual:
         self.merged: dict[str, Tensor] = {}
         self.record: Mapping[str, Any] = {}
 
-    def add(self, model: Model, **options: Any) -> dict[str, Tensor]:
-        """Merge one more model; returns `merged`. options: threads, memory in bytes, device and allow_nonfinite, as for merge."""
+    def add(
+        self,
+        model: Model,
+        *,
+        threads: int | None = None,
+        memory: int | str = "1GiB",
+        device: str | torch.device = "cpu",
+        allow_nonfinite: bool = False,
+        progress: Progress | None = None,
+    ) -> dict[str, Tensor]:
+        """Merge one more model; returns `merged`. The options are those of merge."""
+        options = engine_options(threads, memory, device, allow_nonfinite, self.seed)
         named = isinstance(model, (str, os.PathLike))
         arrived = open_checkpoint(model, label=None if named else f"model {int(self.record.get('count', 0)) + 1}")
         earlier = [_Earlier(self._state(), {self.method: self.record})] if self.merged else []
         plan = plan_members([*earlier, arrived], method=self.method, base=self.base, parameters=self.parameters, seed=self.seed)
         tensors = [t if t.method is None else replace(t, dtype="F64" if t.wide else "F32") for t in plan.tensors]
         sink, kept = MemorySink((t.name, t.shape, t.dtype) for t in tensors), Kept()
-        run(tensors, sink, seed=self.seed, kept=kept, **options)
+        run(tensors, sink, kept=kept, progress=progress, **options)
         merged = {t.name: as_torch(sink.data[t.name], t.shape, t.dtype) for t in tensors}
         self.merged = with_aliases(merged, self.base.aliases)
         self.record = kept.records[self.method]

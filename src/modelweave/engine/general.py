@@ -44,7 +44,7 @@ def _writing(bench: Workbench, plan: TensorPlan, seen: tuple[NDArray[np.float64]
         for at, count in bench.chunks(start, stop, row):
             chunk = bench.read(own, plan, at, count)
             with room_on(bench.device, plan.name):
-                deltas, context = tensors_of(bench, plan, chunk, row, seen)
+                deltas, context = tensors_of(bench, plan, chunk, seen)
                 values = _direction(method, deltas, context, plan.shared).detach().to("cpu").contiguous().numpy()
             store_direction(bench, plan, own, chunk, values.reshape(-1), scale)
 
@@ -76,19 +76,21 @@ def _measuring(
         for at, count in bench.chunks(start, stop, row):
             chunk = bench.read(own, plan, at, count)
             with room_on(bench.device, plan.name):
-                deltas, context = tensors_of(bench, plan, chunk, row, seen)
+                deltas, context = tensors_of(bench, plan, chunk, seen)
                 total = total + measure(deltas, context, seen, **options)
         return np.asarray(total, np.float64)
 
     return task
 
 
-def tensors_of(bench: Workbench, plan: TensorPlan, chunk: Chunk, row: int, seen: tuple[NDArray[np.float64], ...]) -> tuple[Tensor, Context]:
+def tensors_of(bench: Workbench, plan: TensorPlan, chunk: Chunk, seen: tuple[NDArray[np.float64], ...]) -> tuple[Tensor, Context]:
     """The members' differences (members, ...) in float32 or wider, and the context with the base's values; whole matrices on the device."""
     import torch
 
-    device = bench.device if row == plan.count else "cpu"
-    shape = plan.shape if row == plan.count and len(plan.shape) != 1 else (-1, row) if row > 1 else (-1,)
+    assert plan.method is not None
+    sees = spec_of(plan.method.combine).sees
+    device = bench.device if sees == "matrix" else "cpu"
+    shape = _shape_seen(plan.shape, sees)
     values = differences(bench, plan, chunk)
     deltas = torch.from_numpy(values).reshape(len(plan.inputs), *shape).to(device)
     base = None
@@ -96,3 +98,10 @@ def tensors_of(bench: Workbench, plan: TensorPlan, chunk: Chunk, row: int, seen:
         alone = replace(chunk, data=[chunk.base], dtypes=[chunk.base_dtype], base=None)
         base = torch.from_numpy(differences(bench, plan, alone)[0].astype(values.dtype, copy=False)).reshape(shape).to(device)
     return deltas, replace(plan.context, base=base, seen=seen, seed=bench.seed)
+
+
+def _shape_seen(shape: tuple[int, ...], sees: str) -> tuple[int, ...]:
+    """The shape of a chunk for a part: the whole tensor (one of a single axis as one row), rows, or entries alone."""
+    if sees == "matrix":
+        return shape if len(shape) != 1 else (1, *shape)
+    return (-1, shape[-1]) if sees == "row" and shape else (-1,)

@@ -63,7 +63,7 @@ def _task(bench: Workbench, plan: TensorPlan, rows: Sequence[int], file: SideTen
     def task(own: Scratch) -> Sums:
         sums = np.zeros((len(plan.inputs), 2))
         for at, count in bench.chunks(start, stop):
-            deltas, context = tensors_of(bench, plan, bench.read(own, plan, at, count), 1, ())
+            deltas, context = tensors_of(bench, plan, bench.read(own, plan, at, count), ())
             unified = method.combine(deltas, context, **options)
             kept = masks(deltas, unified)
             sums[:, 0] += deltas.abs().double().sum(1).cpu().numpy()

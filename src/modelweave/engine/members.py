@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..catalog import method as row_of
-from ..checkpoints.decode import as_torch
+from ..checkpoints.decode import as_torch, torch_type
 from ..checkpoints.memory_sink import MemorySink
 from ..checkpoints.open import open_checkpoint
 from ..checkpoints.tensors import Checkpoint
 from ..errors import CompatibilityError, ParameterError, unknown
 from ..method import Method
-from ..recipes.in_memory import plan_members
+from ..recipes.in_memory import plain, plan_members
 from ..recipes.plan import Plan, TensorPlan
 from ..recipes.sizes import parse_size
 from .merge import write_plan
 from .run import run
 
 if TYPE_CHECKING:
-    import os
-
     import torch
     from torch import Tensor, nn
 
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
 class Prepared(NamedTuple):
     """A base and the direction that a method found, both as state dicts; the direction is float32 or wider.
 
-    base: what is merged without a direction, too. aliases: further names of tensors, as in a model with tied weights.
+    base: in the types of the result, and with what is merged without a direction.
+    aliases: further names of tensors, as in a model with tied weights.
     """
 
     base: dict[str, Tensor]
@@ -40,7 +40,7 @@ class Prepared(NamedTuple):
     aliases: Mapping[str, str] = {}
 
     def at(self, scale: float) -> dict[str, Tensor]:
-        """base + scale * direction, rounded once to the base's types."""
+        """base + scale * direction, rounded once to the types of the result."""
         merged = {}
         for name, start in self.base.items():
             step = self.direction.get(name)
@@ -59,7 +59,7 @@ def merge(
     preset: str | None = None,
     after: str | Sequence[Any] = (),
     seed: int = 0,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     threads: int | None = None,
     memory: int | str = "1GiB",
     allow_nonfinite: bool = False,
@@ -67,7 +67,8 @@ def merge(
 ) -> dict[str, Tensor]:
     """Merge several models into one.
 
-    models: paths, hub ids, modules or state dicts, in a list or by name. base: their common ancestor, for methods that need one.
+    models: paths, hub ids, modules or state dicts, in a list or by name. base: their common ancestor, for methods that need one; where it
+    is one of the models, by the same path or object, it is no further one.
     parameters: the method's; those of a member are one value for all, a list with one each, or a dict by name; filters (a list of
     {"filter": ..., "value": ...}) hold for all members, and a gradient stands in a list of its own, as in density=[[1, 0.1], [1, 0.1]].
     Weights are 1 unless given. preset: other defaults, as a paper or a tool has them. after: steps as in a recipe, such as "lines".
@@ -80,13 +81,7 @@ def merge(
     {'w': tensor([1.5000, 3.0000])}
     """
     plan = _plan(models, method, base, dtype, missing, preset, after, seed, parameters)
-    options: dict[str, Any] = {
-        "threads": threads,
-        "memory": parse_size(memory, "memory"),
-        "device": device,
-        "seed": seed,
-        "allow_nonfinite": allow_nonfinite,
-    }
+    options = engine_options(threads, memory, device, allow_nonfinite, seed)
     if out is not None:
         write_plan(plan, out, **options)
         return {}
@@ -102,7 +97,7 @@ def prepare(
     preset: str | None = None,
     after: str | Sequence[Any] = (),
     seed: int = 0,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     threads: int | None = None,
     memory: int | str = "1GiB",
     allow_nonfinite: bool = False,
@@ -123,13 +118,7 @@ def prepare(
     if "scale" in parameters or "lambda" in parameters:
         raise ParameterError("prepare: scale is what .at(scale) is for; leave it out here")
     plan = _plan(models, method, base, None, missing, preset, after, seed, parameters)
-    options: dict[str, Any] = {
-        "threads": threads,
-        "memory": parse_size(memory, "memory"),
-        "device": device,
-        "seed": seed,
-        "allow_nonfinite": allow_nonfinite,
-    }
+    options = engine_options(threads, memory, device, allow_nonfinite, seed)
     return _direction(plan, options)[0]
 
 
@@ -139,15 +128,20 @@ def prepare_masked(
     method: str,
     base: Model,
     missing: str = "error",
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     threads: int | None = None,
     memory: int | str = "1GiB",
     allow_nonfinite: bool = False,
 ) -> tuple[Prepared, MemorySink]:
     """As `prepare`, and the sink in which the members' masks are."""
     plan = _plan(models, method, base, None, missing, None, (), 0, {})
-    options = {"threads": threads, "memory": parse_size(memory, "memory"), "device": device, "allow_nonfinite": allow_nonfinite}
-    return _direction(plan, options, masked=True)
+    return _direction(plan, engine_options(threads, memory, device, allow_nonfinite), masked=True)
+
+
+def engine_options(threads: int | None, memory: int | str, device: Any, allow_nonfinite: bool, seed: int = 0) -> dict[str, Any]:
+    """What the engine takes beside a plan."""
+    limit = parse_size(memory, "memory")
+    return {"threads": threads, "memory": limit, "device": str(device), "seed": seed, "allow_nonfinite": allow_nonfinite}
 
 
 def _direction(plan: Plan, options: Mapping[str, Any], *, masked: bool = False) -> tuple[Prepared, MemorySink]:
@@ -157,7 +151,7 @@ def _direction(plan: Plan, options: Mapping[str, Any], *, masked: bool = False) 
     start = _merged([t for t in plan.tensors if t.method is None or t.base is None], options)
     for tensor in plan.tensors:
         if tensor.name not in start and tensor.base is not None:
-            start[tensor.name] = as_torch(tensor.base.read(), tensor.shape, tensor.base.dtype)
+            start[tensor.name] = tensor.base.to_torch().to(torch_type(tensor.dtype))
     direction = {t.name: as_torch(sink.data[t.name], t.shape, t.dtype) for t in moved}
     return Prepared(start, direction, (plan.donor or plan.checkpoints[0]).aliases), sink
 
@@ -179,13 +173,10 @@ def _plan(
     seed: int,
     parameters: Mapping[str, Any],
 ) -> Plan:
-    row = row_of(method)
-    named = models.items() if isinstance(models, Mapping) and not _is_state_dict(models) else enumerate(models)
-    members = [open_checkpoint(model, label=key if isinstance(key, str) else None) for key, model in named]
-    if not members:
-        raise CompatibilityError("merge: no models were given; expected a list of at least one")
-    members = [_labelled(m, f"models[{i}]") for i, m in enumerate(members)]
-    ancestor = None if base is None else _labelled(open_checkpoint(base), "base")
+    row, sources = row_of(method), named(models, "merge")
+    members = open_members(sources)
+    again = [member for (_, source), member in zip(sources, members, strict=True) if _same(source, base)]
+    ancestor = again[0] if again else None if base is None else _labelled(open_checkpoint(base), "base")
     shared, each = _split(row, parameters, [m.label for m in members])
     return plan_members(
         members,
@@ -196,16 +187,33 @@ def _plan(
         dtype=None if dtype is None else str(dtype),
         missing=missing,
         preset=preset,
-        after=[after] if isinstance(after, (str, Mapping)) else after,
+        after=[after] if isinstance(after, (str, Mapping)) else [] if after is None else after,
         seed=seed,
     )
 
 
-def _is_state_dict(models: Mapping[str, Any]) -> bool:
-    """A mapping of arrays was passed where a list of models belongs."""
-    if models and all(hasattr(v, "shape") for v in models.values()):
-        raise CompatibilityError("merge: models is one state dict; expected a list of models or a dict from name to model")
-    return False
+def named(models: Any, who: str) -> list[tuple[Any, Any]]:
+    """Several models, each with the name or number that they are given under. Raises CompatibilityError for anything else."""
+    whole = hasattr(models, "state_dict") or (isinstance(models, Mapping) and models and all(hasattr(v, "shape") for v in models.values()))
+    if whole or isinstance(models, (str, bytes, Checkpoint)) or not isinstance(models, Iterable):
+        got = "one model" if whole or isinstance(models, Checkpoint) else repr(models)[:40]
+        raise CompatibilityError(f"{who}: expected a list of models or a dict from name to model, got {got}")
+    found = list(models.items() if isinstance(models, Mapping) else enumerate(models))
+    if not found:
+        raise CompatibilityError(f"{who}: no models were given; expected a list of at least one")
+    return found
+
+
+def open_members(models: Sequence[tuple[Any, Any]]) -> list[Checkpoint]:
+    """What `named` found, opened; those without a name of their own are called models[0], models[1] and so on."""
+    opened = [open_checkpoint(model, label=key if isinstance(key, str) else None) for key, model in models]
+    return [_labelled(member, f"models[{i}]") for i, member in enumerate(opened)]
+
+
+def _same(one: Any, two: Any) -> bool:
+    """Whether two sources are one object or one path."""
+    paths = [os.fspath(each) for each in (one, two) if isinstance(each, (str, os.PathLike))]
+    return one is two or (len(paths) == 2 and paths[0] == paths[1])
 
 
 def _labelled(checkpoint: Checkpoint, place: str) -> Checkpoint:
@@ -219,7 +227,8 @@ def _split(row: Method, parameters: Mapping[str, Any], labels: Sequence[str]) ->
     shared: dict[str, Any] = {}
     weighted = any(p.name == "weight" and p.required for p in row.parameters)
     each: list[dict[str, Any]] = [{"weight": 1.0} if weighted else {} for _ in labels]
-    for word, value in parameters.items():
+    for word, given in parameters.items():
+        value = plain(given)
         parameter = row.parameter(word, "merge")
         if parameter.scope == "shared":
             shared[parameter.name] = value
@@ -230,9 +239,9 @@ def _split(row: Method, parameters: Mapping[str, Any], labels: Sequence[str]) ->
                 raise ParameterError(f"merge: {word}: " + unknown("model", strangers[0], labels))
             values = [value.get(label) for label in labels]
         elif _is_setting(value):
-            values = [list(value) if isinstance(value, tuple) else value] * len(labels)
-        elif isinstance(value, (list, tuple, np.ndarray)):
-            values = list(value)
+            values = [value] * len(labels)
+        elif isinstance(value, list):
+            values = value
         else:
             values = [value] * len(labels)
         if len(values) != len(labels):

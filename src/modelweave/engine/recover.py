@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,21 +18,23 @@ from ..checkpoints.open import open_checkpoint
 from ..checkpoints.tensors import Checkpoint
 from ..errors import CheckpointError, ParameterError, unknown
 from .masks import STEM
-from .members import prepare_masked
+from .members import prepare_masked, with_aliases
 
 if TYPE_CHECKING:
-    import os
-
     from torch import Tensor
 
 
 class Masked(NamedTuple):
-    """One change for all members and what tells them apart; masks (true where the change is the member's) and rescalers by its label."""
+    """One change for all members and what tells them apart; masks (true where the change is the member's) and rescalers by its label.
+
+    aliases: further names of tensors, as in a model with tied weights.
+    """
 
     base: dict[str, Tensor]
     direction: dict[str, Tensor]
     masks: dict[str, dict[str, Tensor]]
     rescalers: dict[str, float]
+    aliases: Mapping[str, str] = {}
 
     def member(self, label: str) -> dict[str, Tensor]:
         """base + rescaler * mask * direction, in the base's types; tensors without a mask are the base's."""
@@ -41,7 +44,7 @@ class Masked(NamedTuple):
         for name, mask in self.masks[label].items():
             change = self.rescalers[label] * mask * self.direction[name]
             found[name] = (self.base[name].to(change.dtype) + change).to(self.base[name].dtype)
-        return found
+        return with_aliases(found, self.aliases)
 
 
 def member_masks(models: Any, *, base: Any, method: str = "emr", **options: Any) -> Masked:
@@ -60,7 +63,7 @@ def member_masks(models: Any, *, base: Any, method: str = "emr", **options: Any)
 
     if row_of(method).masks is None:
         raise ParameterError(f"member_masks: {method} saves no masks; take a method that does, such as emr")
-    (start, direction, _), sink = prepare_masked(models, base=base, method=method, **options)
+    (start, direction, aliases), sink = prepare_masked(models, base=base, method=method, **options)
     if STEM not in sink.side:
         raise CheckpointError("member_masks: the models share no tensor that is merged; expected floating-point tensors")
     bits, labels = sink.side[STEM].data, json.loads(sink.metadata[STEM]["members"])
@@ -72,7 +75,7 @@ def member_masks(models: Any, *, base: Any, method: str = "emr", **options: Any)
         }
         for i, label in enumerate(labels)
     }
-    return Masked(start, direction, masks, dict(zip(labels, bits["rescalers"].view(np.float64).tolist(), strict=True)))
+    return Masked(start, direction, masks, dict(zip(labels, bits["rescalers"].view(np.float64).tolist(), strict=True)), aliases)
 
 
 def recover(folder: str | os.PathLike[str], member: str | int, base: Any = None) -> dict[str, Tensor]:
@@ -83,9 +86,11 @@ def recover(folder: str | os.PathLike[str], member: str | int, base: Any = None)
     are as in the result. A result in bfloat16 has rounded the unified change; out_dtype float32 keeps it.
     Raises CheckpointError and ParameterError for what does not fit.
     """
+    if not isinstance(folder, (str, os.PathLike)) or not (Path(folder) / f"{STEM}.safetensors").is_file():
+        raise CheckpointError(
+            f"recover: '{folder}' has no {STEM}.safetensors; expected the result of a method that saves masks, such as emr"
+        )
     file = Path(folder) / f"{STEM}.safetensors"
-    if not file.is_file():
-        raise CheckpointError(f"recover: '{folder}' has no {file.name}; expected the result of a method that saves masks, such as emr")
     result, masks = open_checkpoint(folder), open_checkpoint(file)
     metadata = getattr(masks, "metadata", {})
     if "members" not in metadata or "rescalers" not in masks:
@@ -97,7 +102,7 @@ def recover(folder: str | os.PathLike[str], member: str | int, base: Any = None)
     for name in result:
         key = f"{number}.{name}"
         found[name] = _recovered(result, ground, masks.get(key), name, factor, float(scales.get(name, 1.0)))
-    return found
+    return with_aliases(found, result.aliases)
 
 
 def _recovered(result: Checkpoint, base: Checkpoint, mask: Any, name: str, factor: float, scale: float) -> Tensor:

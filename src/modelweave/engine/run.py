@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def run(
 
 def thread_count(threads: int | None) -> int:
     """The workers to use, one a core by default."""
-    if threads is not None and (isinstance(threads, bool) or threads < 1):
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1):
         raise ParameterError(f"threads: expected a whole number from 1 on, got {threads!r}")
     return threads or os.cpu_count() or 1
 

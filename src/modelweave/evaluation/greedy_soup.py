@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..checkpoints.open import open_checkpoint
+from ..checkpoints.memory import MemoryCheckpoint
 from ..checkpoints.tensors import Checkpoint
-from ..errors import ParameterError
+from ..engine.members import named, open_members, with_aliases
+from ..errors import CompatibilityError, ParameterError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +41,8 @@ def greedy_soup(models: Sequence[Any] | Mapping[str, Any], score: Callable[[Stat
     score: of a state dict on held-out data, higher is better; it is called for each member and for each candidate after the first.
     strict: accept only what raises the score, as the authors' code does; the paper accepts equals. Members of equal score
     keep their order. Averages are taken in float64 and rounded once. Tensors of whole numbers come from the best member.
-    Raises ParameterError for no models and for scores that are no numbers.
+    Raises CompatibilityError for no models and for models that differ in names or shapes, ParameterError for scores that are no numbers
+    and for a score that changes a member, as one does that loads states into it.
     Source: Wortsman et al. 2022, arXiv 2203.05482, recipe 1.
 
     >>> import torch
@@ -48,29 +50,31 @@ def greedy_soup(models: Sequence[Any] | Mapping[str, Any], score: Callable[[Stat
     >>> greedy_soup(runs, lambda state: -abs(float(state["w"]) - 2.2)).ingredients
     (0, 1)
     """
-    members = list(models.values()) if isinstance(models, Mapping) else list(models)
-    if not members:
-        raise ParameterError("greedy_soup: no models were given; expected at least one")
+    members = open_members(named(models, "greedy_soup"))
+    for member in members[1:]:
+        _check_alike(member, members[0])
+    before = [_fingerprint(member) for member in members]
 
-    def scored(state: State, who: str) -> float:
-        found = float(score(state))
-        if not math.isfinite(found):
-            raise ParameterError(f"greedy_soup: the score of {who} is {found}, expected a finite number; mend the score")
+    def scored(state: dict[str, Any], who: str) -> float:
+        found = _number(score(with_aliases(state, members[0].aliases)), who)
+        changed = next((i for i, member in enumerate(members) if _fingerprint(member) != before[i]), None)
+        if changed is not None:
+            raise ParameterError(f"greedy_soup: the score changes models[{changed}]; let it load states into a module of its own")
         return found
 
-    alone = [scored(state_of(member), f"models[{i}]") for i, member in enumerate(members)]
+    alone = [scored(_state(member, members[0]), f"models[{i}]") for i, member in enumerate(members)]
     order = sorted(range(len(members)), key=lambda i: -alone[i])
-    best_state = state_of(members[order[0]])
+    first = _state(members[order[0]], members[0])
     chosen, best = [order[0]], alone[order[0]]
-    kinds = {name: value.dtype for name, value in best_state.items()}
-    mean = {name: value.double() if value.is_floating_point() else value for name, value in best_state.items()}
+    kinds = {name: value.dtype for name, value in first.items()}
+    mean = {name: value.double() if value.is_floating_point() else value for name, value in first.items()}
     log = [Tried(order[0], best, True)]
 
     def rounded(state: State) -> dict[str, Any]:
-        return {name: value.to(kinds[name]) for name, value in state.items()}
+        return {name: value.to(kinds[name], copy=True) for name, value in state.items()}
 
     for i in order[1:]:
-        share, new = 1 / (len(chosen) + 1), state_of(members[i])
+        share, new = 1 / (len(chosen) + 1), _state(members[i], members[0])
         candidate = {name: v + (new[name].double() - v) * share if v.is_floating_point() else v for name, v in mean.items()}
         reached = scored(rounded(candidate), f"the soup with models[{i}]")
         accepted = reached > best if strict else reached >= best
@@ -78,14 +82,37 @@ def greedy_soup(models: Sequence[Any] | Mapping[str, Any], score: Callable[[Stat
         if accepted:
             mean, best = candidate, reached
             chosen.append(i)
-    return Soup(rounded(mean), tuple(chosen), best, tuple(log))
+    return Soup(with_aliases(rounded(mean), members[0].aliases), tuple(chosen), best, tuple(log))
 
 
-def state_of(model: Any) -> State:
-    """A model's state dict: itself, a module's, or what is read from a path."""
-    if isinstance(model, Mapping) and not isinstance(model, Checkpoint):
-        return model
-    if hasattr(model, "state_dict"):
-        found: State = model.state_dict()
-        return found
-    return {name: ref.to_torch() for name, ref in open_checkpoint(model).items()}
+def _check_alike(member: Checkpoint, first: Checkpoint) -> None:
+    """Raise CompatibilityError unless both have the same tensors."""
+    for one, other in ((member, first), (first, member)):
+        lacking = next((name for name in one if name not in other and name not in other.aliases), None)
+        if lacking is not None:
+            raise CompatibilityError(f"greedy_soup: '{other.label}' lacks {lacking}, '{one.label}' has it; give runs of one model")
+    for name, ref in first.items():
+        shape = member[member.aliases.get(name, name)].shape
+        if ref.shape != shape:
+            raise CompatibilityError(
+                f"greedy_soup: {name} of '{member.label}' has the shape {shape}, '{first.label}' has {ref.shape}; give runs of one model"
+            )
+
+
+def _number(value: Any, who: str) -> float:
+    try:
+        found = math.nan if isinstance(value, (str, bytes)) else float(value)
+    except (TypeError, ValueError, RuntimeError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise ParameterError(f"greedy_soup: the score of {who} is {value!r:.60}, expected a finite number; mend the score")
+    return found
+
+
+def _state(member: Checkpoint, names: Iterable[str]) -> dict[str, Any]:
+    return {name: member[member.aliases.get(name, name)].to_torch() for name in names}
+
+
+def _fingerprint(member: Checkpoint) -> str | None:
+    """Of a member in memory, which a score might change."""
+    return member.fingerprint() if isinstance(member, MemoryCheckpoint) else None

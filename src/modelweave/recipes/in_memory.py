@@ -24,7 +24,7 @@ def plan_members(
     missing: str = "error",
     shapes: str = "error",
     preset: str | None = None,
-    after: Sequence[Any] = (),
+    after: Any = (),
     seed: int | None = None,
     methods: Mapping[str, Method] | None = None,
 ) -> Plan:
@@ -38,9 +38,9 @@ def plan_members(
         raise RecipeError(f"expected parameters for {len(checkpoints)} models, got {len(own)}")
     opened: dict[str, Checkpoint] = {}
     labels = [_entered(checkpoint, opened) for checkpoint in checkpoints]
-    models = [{"model": label, "parameters": _scalars(values)} for label, values in zip(labels, own, strict=True)]
-    data: dict[str, Any] = {"merge_method": method, "models": models, "parameters": _scalars(parameters or {})}
-    data |= {"missing": missing, "shapes": shapes, "dtype": dtype, "preset": preset, "after": list(after)}
+    models = [{"model": label, "parameters": plain(values)} for label, values in zip(labels, own, strict=True)]
+    data: dict[str, Any] = {"merge_method": method, "models": models, "parameters": plain(parameters or {})}
+    data |= {"missing": missing, "shapes": shapes, "dtype": dtype, "preset": preset, "after": plain(after)}
     if base is not None:
         data["base_model"] = next((label for label, known in opened.items() if known is base), None) or _entered(base, opened)
     return build_plan(validated(data, where="merge"), opened=opened, seed=seed, methods=methods)
@@ -55,6 +55,15 @@ def _entered(checkpoint: Checkpoint, opened: dict[str, Checkpoint]) -> str:
     return label
 
 
-def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers of other libraries as Python's own."""
-    return {key: value.item() if hasattr(value, "item") else value for key, value in values.items()}
+def plain(value: Any) -> Any:
+    """A value with numbers and arrays of other libraries as Python's own.
+
+    >>> import numpy as np
+    >>> plain({"density": [np.float64(0.5), np.array([1, 2])]})
+    {'density': [0.5, [1, 2]]}
+    """
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, range)):
+        return [plain(inner) for inner in value]
+    return value.tolist() if callable(getattr(value, "tolist", None)) else value

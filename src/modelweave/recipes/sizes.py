@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
+from numbers import Integral
 from typing import Any
 
 from ..errors import ParameterError
@@ -23,10 +25,9 @@ def parse_size(size: Any, where: str = "size") -> int:
     (5000000000, 1073741824, 512)
     """
     found = _FORM.fullmatch(str(size).strip().lower())
-    if isinstance(size, bool) or not isinstance(size, (int, str)) or found is None or found[2] not in _UNITS:
+    if isinstance(size, bool) or not isinstance(size, (Integral, str)) or found is None or found[2] not in _UNITS:
         raise ParameterError(f"{where}: expected a size such as 5GB, 500MB or 1GiB, got {size!r:.40}")
-    number = int(found[1]) if found[1].isdigit() else float(found[1])
-    result = int(number * _UNITS[found[2]])
+    result = int(Decimal(found[1]) * _UNITS[found[2]])
     if result < 1:
         raise ParameterError(f"{where}: expected at least one byte, got {size!r:.40}")
     return result

@@ -1,0 +1,131 @@
+"""Merging from Python: in which forms models and values come, and what is said of those that do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import modelweave
+from modelweave.errors import ModelweaveError
+
+
+def state(value: float, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
+    return {"w": torch.full((2,), value, dtype=dtype)}
+
+
+@pytest.mark.parametrize(
+    ("models", "got"),
+    [
+        (None, "None"),
+        ("a", "'a'"),
+        (3, "3"),
+        (b"a", "b'a'"),
+        (torch.nn.Linear(2, 2), "one model"),
+        (torch.nn.Sequential(torch.nn.Linear(2, 2)), "one model"),
+        (state(1), "one model"),
+        (modelweave.open_checkpoint(state(1)), "one model"),
+    ],
+)
+def test_what_is_no_list_of_models(models: Any, got: str) -> None:
+    with pytest.raises(ModelweaveError, match=f"merge: expected a list of models or a dict from name to model, got {got}"):
+        modelweave.merge(models)
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"method": None}, "unknown method 'None'"),
+        ({"method": 3}, "unknown method '3'"),
+        ({"device": None}, "device: expected cpu, cuda or cuda:N, got 'None'"),
+        ({"device": 0}, "device: expected cpu, cuda or cuda:N, got '0'"),
+        ({"device": torch.device("meta")}, "device: expected cpu, cuda or cuda:N, got 'meta'"),
+        ({"threads": "2"}, "threads: expected a whole number from 1 on, got '2'"),
+        ({"threads": 1.5}, "threads: expected a whole number from 1 on, got 1.5"),
+        ({"memory": None}, "memory: expected a size"),
+        ({"after": 3}, "after"),
+        ({"weight": 10**400}, "weight must be a number"),
+        ({"weight": np.ones((3, 2))}, "weight has 3 values for 2 models"),
+        ({"weight": 1 + 2j}, "weight: expected a value"),
+        ({"out": 3}, "out: expected the path of a folder, got 3"),
+        ({"out": b"x"}, "out: expected the path of a folder, got b'x'"),
+        ({"out": "x\0y"}, "out: expected the path of a folder"),
+        ({"dtype": torch.int8}, "unknown dtype 'int8'"),
+    ],
+)
+def test_values_that_do_not_fit_are_one_sentence(options: dict[str, Any], part: str) -> None:
+    with pytest.raises(ModelweaveError, match=part):
+        modelweave.merge([state(1), state(3)], **options)
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [[3, 1], (3, 1), np.array([3, 1]), torch.tensor([3.0, 1.0]), {"models[0]": np.float32(3), "models[1]": torch.tensor(1.0)}],
+)
+def test_weights_come_in_every_form(weight: Any) -> None:
+    assert modelweave.merge([state(1), state(3)], weight=weight)["w"].tolist() == [1.5, 1.5]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[[1, 0], [1, 0]], np.array([[1, 0], [1, 0]]), torch.tensor([[1, 0], [1, 0]]), [np.array([1.0, 0.0]), torch.tensor([1.0, 0.0])]],
+)
+def test_gradients_come_in_every_form(values: Any) -> None:
+    models = [{f"layers.{i}.w": torch.full((2,), float(v)) for i in range(2)} for v in (1, 3)]
+    found = modelweave.merge(models, method="task_arithmetic", base={name: 0 * v for name, v in models[0].items()}, weight=values)
+    assert [found[f"layers.{i}.w"].tolist() for i in range(2)] == [[4, 4], [0, 0]]
+
+
+def test_numbers_of_other_libraries_are_taken_everywhere() -> None:
+    models, base = [state(1), state(3)], state(0)
+    options: dict[str, Any] = {"memory": np.int64(1 << 30), "threads": np.int64(1), "device": torch.device("cpu")}
+    found = modelweave.merge(models, method="ties", base=base, density=np.float32(1), normalize=np.bool_(False), **options)
+    step = {"lines": {"alpha": np.float32(0.5), "beta": np.float32(0.25)}}
+    assert found["w"].tolist() == [4, 4]
+    same = {"lines": {"alpha": 0.5, "beta": 0.25}}
+    stepped = [modelweave.merge(models, method="ties", base=base, after=[one])["w"].tolist() for one in (step, same)]
+    assert stepped[0] == stepped[1] == [1, 1]
+    assert modelweave.merge(models, memory="9" * 40)["w"].tolist() == [2, 2]
+
+
+def test_a_base_among_the_models_is_one_model(tmp_path: Path) -> None:
+    for name, value in (("base", 1.0), ("a", 3.0)):
+        save_file(state(value), tmp_path / f"{name}.safetensors")
+    paths = [str(tmp_path / f"{name}.safetensors") for name in ("base", "a")]
+    (tmp_path / "r.yml").write_text(f"merge_method: ties\nbase_model: {paths[0]}\nmodels: [{paths[0]}, {paths[1]}]\n")
+    modelweave.merge_recipe(tmp_path / "r.yml", tmp_path / "out")
+    expected = modelweave.open_checkpoint(tmp_path / "out")["w"].to_torch()
+    for base in (paths[0], Path(paths[0])):
+        assert torch.equal(modelweave.merge(paths, method="ties", base=base)["w"], expected)
+    states = [state(1), state(3)]
+    assert torch.equal(modelweave.merge(states, method="ties", base=states[0])["w"], expected)
+
+
+def test_a_sweep_gives_the_types_of_a_merge() -> None:
+    models, base = [state(1, torch.float16), state(3)], state(0, torch.bfloat16)
+    merged = modelweave.merge(models, method="task_arithmetic", base=base)
+    found = modelweave.prepare(models, method="task_arithmetic", base=base).at(1.0)
+    assert found["w"].dtype == merged["w"].dtype == torch.float32 and torch.equal(found["w"], merged["w"])
+
+
+def test_tied_weights_keep_all_their_names(tmp_path: Path) -> None:
+    def tied(seed: int) -> torch.nn.Module:
+        torch.manual_seed(seed)
+        module = torch.nn.ModuleDict({"embedding": torch.nn.Embedding(4, 2), "head": torch.nn.Linear(2, 4, bias=False)})
+        module["head"].weight = module["embedding"].weight
+        return module
+
+    modules = [tied(seed) for seed in range(3)]
+    found = modelweave.member_masks(modules[1:], base=modules[0]).member("models[0]")
+    tied(9).load_state_dict(found)
+    assert torch.equal(found["head.weight"], found["embedding.weight"])
+
+
+@pytest.mark.parametrize("folder", [None, 3, b"x", "none"])
+def test_recover_needs_a_folder(folder: Any) -> None:
+    with pytest.raises(ModelweaveError, match=r"has no masks\.safetensors; expected the result of a method that saves masks"):
+        modelweave.recover(folder, 0)
