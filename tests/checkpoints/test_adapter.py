@@ -87,6 +87,7 @@ CASES: dict[str, dict[str, Any]] = {
     "head, embedding and whole modules": {"r": 2, "target_modules": ["embed_tokens", "lm_head"], "modules_to_save": ["input_layernorm"]},
     "bias of B": {"r": 2, "target_modules": ["q_proj"], "lora_bias": True},
     "biases": {"r": 2, "target_modules": ["q_proj"], "bias": "all"},
+    "biases and a whole module": {"r": 2, "target_modules": ["q_proj"], "bias": "all", "modules_to_save": ["v_proj"]},
     "biases of adapted layers": {"r": 2, "target_modules": ["q_proj"], "bias": "lora_only"},
 }
 

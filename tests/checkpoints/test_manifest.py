@@ -31,6 +31,17 @@ def test_it_says_what_happened() -> None:
     assert created.utcoffset() == timedelta(0) and abs(datetime.now(timezone.utc) - created) < timedelta(minutes=1)
 
 
+def test_a_tensors_name_stays_as_it_is() -> None:
+    names = ["/tower/blocks/0/w", "s3://key:secret@x/w?b", "a'/b/c'"]
+    assert [row["name"] for row in record(tensors=[{"name": name} for name in names])["tensors"]] == names
+
+
+def test_models_whose_names_look_alike_keep_their_own_lines() -> None:
+    labels = ["/home/ann/a", "/home/bob/a", "b"]
+    found = record(inputs=[{"label": label} for label in labels], dropped={f"{label}: x": "left out" for label in labels})
+    assert found["dropped"] == {"a: x": "left out", "a (2): x": "left out", "b: x": "left out"}
+
+
 def test_any_value_becomes_plain_json() -> None:
     odd = {
         1: np.float32(0.5),

@@ -45,6 +45,50 @@ def test_several_mappings_with_tensors_are_not_guessed(tmp_path: Path) -> None:
             open_checkpoint(source)
 
 
+def test_what_a_layer_keeps_beside_its_tensors_is_no_state_dict(tmp_path: Path) -> None:
+    state = {**STATE, "layer._extra_state": {"scale": torch.ones(4)}}
+    torch.save(state, tmp_path / "run.pt")
+    for found in (open_checkpoint(tmp_path / "run.pt"), open_checkpoint(state)):
+        assert set(found) == {"w", "b"}
+        assert list(found.ignored) == ["layer._extra_state"] and "no tensor" in found.ignored["layer._extra_state"]
+
+
+def test_a_name_may_stand_in_a_state_dict_and_beside_it(tmp_path: Path) -> None:
+    torch.save({"epoch": 3, "state_dict": {"epoch": torch.ones(1), "w": torch.zeros(2)}}, tmp_path / "run.pt")
+    assert set(open_checkpoint(tmp_path / "run.pt")) == {"epoch", "w"}
+
+
+def test_transposed_tensors_are_read_where_files_cannot_be_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({"w": torch.arange(6.0).reshape(2, 3).T}, tmp_path / "run.pt")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("no such device")
+
+    monkeypatch.setattr("mmap.mmap", refuse)
+    assert open_checkpoint(tmp_path / "run.pt")["w"].read().view(np.float32).tolist() == [0, 3, 1, 4, 2, 5]
+
+
+def test_a_file_that_vanishes_is_one_sentence(tmp_path: Path) -> None:
+    save_file({"w": np.zeros(2, np.float32)}, tmp_path / "model.safetensors")
+    found = open_checkpoint(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"'model.safetensors' cannot be read \(No such file or directory\); check the folder"):
+        found.fingerprint()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_a_result_may_have_a_name_that_is_no_text(tmp_path: Path) -> None:
+    out = os.fsdecode(os.fsencode(tmp_path) + b"/merged-\xff")
+    try:
+        os.mkdir(out)
+    except OSError:
+        pytest.skip("this disk takes only text as names")
+    os.rmdir(out)
+    modelweave.merge([STATE, STATE], out=out)
+    assert "# merged-\ufffd" in (Path(out) / "README.md").read_text(encoding="utf-8")
+    assert set(open_checkpoint(out)) == {"w", "b"}
+
+
 def test_arrays_of_numpy_are_models_too() -> None:
     merged = modelweave.merge([{"w": np.full(2, v, np.float32)} for v in (1, 3)])
     assert merged["w"].tolist() == [2, 2]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from modelweave.checkpoints import remote
+from modelweave.checkpoints.manifest import publishable
 from modelweave.checkpoints.open import open_checkpoint
 from modelweave.errors import CheckpointError
 
@@ -95,3 +96,90 @@ def test_a_web_server_is_read_in_ranges(web: Web, monkeypatch: pytest.MonkeyPatc
     assert found.provenance()["address"] == f"{web.address}/models/a"
     with pytest.raises(CheckpointError, match="nothing|does not|lacks|no "):
         open_checkpoint(f"{web.address}/models/none")
+
+
+@pytest.mark.parametrize("statuses", [[429, 429, 200], [503, 200], [502, 500, 504, 200]])
+def test_a_busy_server_is_asked_again_also_for_side_files(web: Web, monkeypatch: pytest.MonkeyPatch, statuses: list[int]) -> None:
+    monkeypatch.setattr(remote, "FIRST_WAIT", 0.0)
+    repository(web.folder / "models" / "a", 0)
+    web.answers["config.json"] = statuses
+    assert open_checkpoint(f"{web.address}/models/a").config == {"model_type": "x"}
+
+
+def test_a_side_file_that_a_server_fails_to_send_does_not_count_as_missing(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "FIRST_WAIT", 0.0)
+    repository(web.folder / "models" / "a", 0)
+    web.answers["config.json"] = [500]
+    with pytest.raises(CheckpointError, match=r"cannot be read after 4 attempts \(the server answers 500\); try again later"):
+        open_checkpoint(f"{web.address}/models/a")
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_side_file_that_a_server_refuses_counts_as_missing(web: Web, status: int) -> None:
+    repository(web.folder / "models" / "a", 0)
+    web.answers["config.json"] = [status]
+    found = open_checkpoint(f"{web.address}/models/a")
+    assert not found.config and found["w"].shape == (SIZE,)
+
+
+def test_weights_that_a_server_refuses_are_one_sentence(web: Web) -> None:
+    repository(web.folder / "models" / "a", 0)
+    address = f"{web.address}/models/a"
+    found = open_checkpoint(address)
+    web.answers["model.safetensors"] = [403]
+    with pytest.raises(CheckpointError, match=r"'model.safetensors': cannot be read \(the server answers 403\); check your access"):
+        found["w"].read()
+
+
+def test_shards_behind_a_server_without_listings_are_found_by_their_index(web: Web) -> None:
+    folder = web.folder / "models" / "sharded"
+    for number, name in enumerate("ab", 1):
+        write_arrays(folder / f"model-0000{number}-of-00002.safetensors", {name: np.full(3, number, np.float32)})
+    weight_map = {name: f"model-0000{number}-of-00002.safetensors" for number, name in enumerate("ab", 1)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    found = open_checkpoint(f"{web.address}/models/sharded")
+    assert [found[name].read().view(np.float32).tolist() for name in "ab"] == [[1, 1, 1], [2, 2, 2]]
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="'model-00002-of-00002.safetensors' is missing"):
+        open_checkpoint(f"{web.address}/models/sharded")
+
+
+def test_a_file_that_changes_on_the_server_is_noticed(web: Web, tmp_path: Path) -> None:
+    folder = web.folder / "models" / "a"
+    write_arrays(folder / "model.safetensors", {"w": np.zeros(8, np.float32)})
+    found = open_checkpoint(f"{web.address}/models/a")
+    found.check_unchanged()
+    write_arrays(folder / "model.safetensors", {"w": np.ones(8, np.float32)})
+    with pytest.raises(CheckpointError, match="'model.safetensors': was changed while it was read; run again"):
+        found.check_unchanged()
+
+
+@pytest.mark.parametrize("query", ["download=true", "signature=a/b%2Fc&expires=9"])
+def test_a_link_with_a_query_is_a_file_and_its_query_is_told_to_nobody(web: Web, query: str) -> None:
+    write_arrays(web.folder / "models" / "model.safetensors", {"w": np.arange(4, dtype=np.float32)})
+    found = open_checkpoint(f"{web.address}/models/model.safetensors?{query}")
+    assert found["w"].read().view(np.float32).tolist() == [0, 1, 2, 3]
+    assert query not in json.dumps(publishable(found.provenance()))
+    web.answers["model.safetensors"] = [403]
+    with pytest.raises(CheckpointError) as caught:
+        open_checkpoint(f"{web.address}/models/model.safetensors?{query}")
+    assert str(caught.value).endswith("/models/model.safetensors': cannot be read (the server answers 403); check your access")
+
+
+def test_the_hub_cannot_be_reached_is_said_and_changes_no_fingerprint(tmp_path: Path, web: Web) -> None:
+    repository(web.folder / "org" / "a", 0)
+    (tmp_path / "recipe.yml").write_text("merge_method: linear\nmodels:\n  - model: org/a\n    parameters: {weight: 1}\n")
+    script = "import modelweave.checkpoints.open as o; c = o.open_checkpoint('org/a'); c['w'].read(); print(c.fingerprint(), c.warnings)"
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    environment.pop("HF_HUB_OFFLINE", None)
+
+    def opened(endpoint: str) -> str:
+        done = subprocess.run([sys.executable, "-c", script], env={**environment, "HF_ENDPOINT": endpoint}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    online = opened(web.address)
+    away = opened("http://127.0.0.1:9")
+    assert online.partition(" (")[0].strip() and "cannot be reached" not in online
+    assert "the hub cannot be reached" in away and "the copy in the cache is taken" in away
+    assert away.partition(" (")[0] == online.partition(" (")[0]

@@ -19,7 +19,8 @@ COMMIT = "f" * 40
 class Web(ThreadingHTTPServer):
     """Serves a folder; repositories of the hub are its subfolders `org/name`, all at one commit.
 
-    sent: bytes of content by path. refuse: how many of the next requests for content end with status 503.
+    sent: bytes of content by path. refuse: how many of the next requests for content end with status 503. answers: the statuses of the
+    next requests for a file, by its name; the last one stays.
     """
 
     daemon_threads = True
@@ -29,6 +30,7 @@ class Web(ThreadingHTTPServer):
         self.folder = folder
         self.sent: dict[str, int] = {}
         self.refuse = 0
+        self.answers: dict[str, list[int]] = {}
         self.lock = threading.Lock()
 
     @property
@@ -110,6 +112,10 @@ class _Handler(BaseHTTPRequestHandler):
             refused, self.server.refuse = self.server.refuse > 0, max(0, self.server.refuse - 1)
         if refused and with_body:
             return self._send(503, b"busy")
+        if answers := self.server.answers.get(path.name):
+            status = answers.pop(0) if len(answers) > 1 else answers[0]
+            if status != 200:
+                return self._send(status, b"no", with_body=with_body)
         status, part = 200, content
         headers |= {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "Accept-Ranges": "bytes"}
         if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):

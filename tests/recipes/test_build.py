@@ -664,7 +664,7 @@ def test_further_layers_of_the_language_part_do_not_count_as_depth():
 def test_a_merge_that_merges_nothing_is_warned_of():
     text = "merge_method: task_arithmetic\nbase_model: base\nmissing: base\nmodels: [a]\n"
     other = Fake("a", {"x": ArrayRef("x", (2,))})
-    assert "no tensor is merged: the result is a copy of parts of base" in planned(text, llama("base"), other).warnings
+    assert "no tensor is merged: the result is a copy of parts of 'base'" in planned(text, llama("base"), other).warnings
     assert not any("no tensor is merged" in w for w in planned(text, llama("base"), llama("a")).warnings)
 
 

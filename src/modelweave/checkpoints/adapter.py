@@ -25,6 +25,8 @@ READABLE = ("F64", "F32", "F16", "BF16")
 """The types that a base and its adapter may have; quantised ones need their scales."""
 _FILES = ("adapter_model.safetensors", "adapter_model.bin")
 _FACTOR = re.compile(r"(?P<module>.+)\.lora_(?P<embedding>embedding_)?(?P<side>[AB])(\.(?!weight$|bias$)[^.]+)?(\.(?P<kind>weight|bias))?")
+_IN_FULL = re.compile(r"\.modules_to_save(\.default)?(?=\.)")
+_UNUSED = ".original_module."
 _REMEDY = "check that this is the base that the adapter was trained on"
 
 
@@ -99,7 +101,10 @@ def apply_adapter(base: Checkpoint, place: Place, label: str, name: str) -> Adap
     if file is None:
         raise CheckpointError(f"{place.where}: has neither {' nor '.join(_FILES)}; copy or download the adapter again")
     found = read_weights(place.open(file))
-    weights = Weights(found.tensors, (found,), found.metadata, found.ignored)
+    # bias="all" writes these too
+    unused = {name: "the adapted model does not use this copy of a module that is saved whole" for name in found.tensors if _UNUSED in name}
+    tensors = {name: ref for name, ref in found.tensors.items() if name not in unused}
+    weights = Weights(tensors, (found,), found.metadata, {**found.ignored, **unused})
     adapter = FileCheckpoint(name, weights, place, place.origin())
     return _Applied(base, adapter, config, place.where).checkpoint(label)
 
@@ -256,16 +261,21 @@ def _sorted_out(adapter: Checkpoint, where: str) -> tuple[dict[str, _Module], di
     """The adapted modules, and the tensors that replace the base's, by the names inside the adapted model."""
     modules: dict[str, _Module] = {}
     whole: dict[str, TensorRef] = {}
+    trained: set[str] = set()
     for name, ref in adapter.items():
         plain = name.removeprefix("base_model.model.")
         found = _FACTOR.fullmatch(plain)
         if found is None:
             if ".lora_" in plain or ".token_adapter." in plain:
                 raise CheckpointError(f"{where}: its tensor '{name}' is no part of plain LORA; merge it with PEFT's merge_and_unload first")
-            plain = re.sub(r"\.modules_to_save(\.default)?(?=\.)|\.base_layer(?=\.)", "", plain)
-            if plain in whole:
+            in_full = _IN_FULL.search(plain) is not None
+            plain = _IN_FULL.sub("", plain).replace(".base_layer.", ".")
+            if plain in whole and in_full == (plain in trained):
                 raise CheckpointError(f"{where}: has two tensors for '{plain}'; copy or download the adapter again")
-            whole[plain] = ref
+            if in_full or plain not in whole:  # bias="all" writes biases of such modules twice
+                whole[plain] = ref
+            if in_full:
+                trained.add(plain)
             continue
         parts = modules.setdefault(found["module"], _Module())
         if found["kind"] == "bias" and found["side"] == "B":

@@ -23,12 +23,12 @@ def combine_licences(licences: Sequence[tuple[str, str | None]]) -> tuple[str | 
     known = {label: licence for label, licence in licences if licence}
     if not known:
         return None, []
-    listed = ", ".join(f"{label}: {licence}" for label, licence in known.items())
+    listed = ", ".join(f"'{label}': {licence}" for label, licence in known.items())
     check = f"({listed}); the card claims none, check which one the result may have"
     if len({licence.lower() for licence in known.values()}) > 1:
         return None, [f"the inputs have different licences {check}"]
     if unknown := [label for label, licence in licences if not licence]:
-        return None, [f"no licence is named by {', '.join(unknown)} {check}"]
+        return None, [f"no licence is named by {', '.join(map(repr, unknown))} {check}"]
     licence = next(iter(known.values()))
     if licence.lower() in _SAYS_NOTHING:
         return None, [f"the inputs have licences without a known name {check}"]

@@ -36,8 +36,8 @@ class FileTensor(TensorRef):
 class StridedTensor(TensorRef):
     """A view into a storage with other than C order, such as a transpose.
 
-    offset and strides: in elements. A file on this machine is mapped, so that nothing is held but what the system keeps of it anyway;
-    anything else is gathered at the first read and let go once it has been delivered in full.
+    offset and strides: in elements. A file on this machine is mapped where the disk allows that, so that nothing is held but what the
+    system keeps of it anyway; anything else is gathered at the first read and let go once it has been delivered in full.
     """
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: str, source: ByteSource, offset: int, strides: tuple[int, ...]) -> None:
@@ -67,17 +67,25 @@ class StridedTensor(TensorRef):
         size = DTYPES[self.dtype].itemsize
         length = (sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True)) + 1) * size
         first = self.offset * size
-        found = self.source.in_file()
-        if found is not None:
-            at = found.offset + first
-            begin = at // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
-            mapped = mmap.mmap(found.descriptor, at - begin + length, access=mmap.ACCESS_READ, offset=begin)
-            span = np.frombuffer(mapped, np.uint8, length, at - begin)
-        else:
+        span = _mapped(self.source.in_file(), first, length)
+        if span is None:
             span = np.empty(length, np.uint8)
             self.source.read_into(first, span)
         items = span.view(np.dtype(f"V{size}"))
         return np.lib.stride_tricks.as_strided(items, self.shape, [s * size for s in self.strides], writeable=False)
+
+
+def _mapped(file: InFile | None, first: int, length: int) -> Bytes | None:
+    """Bytes of an open file without reading them, or None where that cannot be done."""
+    if file is None:
+        return None
+    at = file.offset + first
+    begin = at // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+    try:
+        mapped = mmap.mmap(file.descriptor, at - begin + length, access=mmap.ACCESS_READ, offset=begin)
+    except (OSError, ValueError):
+        return None
+    return np.frombuffer(mapped, np.uint8, length, at - begin)
 
 
 def _copy_flat(view: NDArray[Any], start: int, out: NDArray[Any]) -> None:

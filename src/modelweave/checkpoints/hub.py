@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import CheckpointError
 from .place import SUBFOLDERS, LocalPlace, Place
-from .remote import BlockCache, RemoteSource, line_of
+from .remote import BlockCache, RemoteSource, line_of, patiently
 from .source import ByteSource, LocalSource
 from .tensors import Bytes
 
@@ -50,8 +50,10 @@ def hub_place(repo: str, revision: str | None, where: str, tried: Sequence[str] 
         # the hub's client raises errors of several libraries for a line that fails
         reason = _reason(error)
         if cached is not None and reason is None:
-            return LocalPlace(cached, where)
-        raise CheckpointError(_nowhere(where, repo, tried, reason or "which cannot be reached")) from error
+            place = LocalPlace(cached, where)
+            place.warnings = (f"{where}: the hub cannot be reached ({line_of(error)}), the copy in the cache is taken, {cached.name[:12]}",)
+            return place
+        raise CheckpointError(_nowhere(where, repo, tried, reason or f"which cannot be reached ({line_of(error)})")) from error
     return HubPlace(repo, revision or "main", str(info.sha), where, info.siblings or [])
 
 
@@ -103,6 +105,7 @@ class HubPlace(Place):
             raise CheckpointError(f"{self.where}: the repository lacks '{name}'; check its files on the hub")
         folder = cached_snapshot(self.repo, self.commit)
         if folder is not None and (folder / name).is_file():
+            _remember(self.repo, self.revision, self.commit)
             return LocalSource(folder / name, name, f"{self.where}: '{name}'")
         return HubSource(self._ranged(name), lambda: self._download(name))
 
@@ -136,9 +139,9 @@ class HubPlace(Place):
         from huggingface_hub import hf_hub_download
 
         try:
-            path = os.fspath(hf_hub_download(self.repo, name, revision=self.commit))
+            path = os.fspath(patiently(lambda: hf_hub_download(self.repo, name, revision=self.commit), self.where))
         except Exception as error:
-            reason = _reason(error) or f"which cannot be reached ({line_of(error)})"
+            reason = _reason(error) or _reason(error.__cause__) or f"which cannot be reached ({line_of(error.__cause__ or error)})"
             raise CheckpointError(f"{self.where}: '{name}' cannot be fetched from the hub, {reason}") from error
         _remember(self.repo, self.revision, self.commit)
         return path
@@ -193,7 +196,7 @@ class HubSource(ByteSource):
             self._local.close()
 
 
-def _reason(error: Exception) -> str | None:
+def _reason(error: BaseException | None) -> str | None:
     """What the hub answered, None where it did not answer."""
     words = {
         "GatedRepoError": "which asks to accept terms; accept them on its page and log in",

@@ -47,6 +47,7 @@ def manifest(
     versions = {"modelweave": __version__, "python": platform.python_version(), "numpy": np.__version__}
     if torch is not None:
         versions["torch"] = str(torch.__version__)
+    labels = [str(row["label"]) for row in inputs if "label" in row]
     record = {
         "format": FORMAT,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -56,10 +57,28 @@ def manifest(
         "inputs": list(inputs),
         "versions": versions,
         **more,
-        "tensors": list(tensors),
     }
     cleaned: dict[str, Any] = publishable(record)
-    return cleaned
+    if "dropped" in more:
+        cleaned["dropped"] = _dropped(more["dropped"], labels)
+    # a tensor's name is data, whatever it looks like
+    return cleaned | {"tensors": [{**publishable(row), **({"name": row["name"]} if "name" in row else {})} for row in tensors]}
+
+
+def _dropped(dropped: Mapping[str, str], labels: Sequence[str]) -> dict[str, str]:
+    """`label: name` to reason; labels that would look alike are numbered."""
+    short: dict[str, str] = {}
+    for label in labels:
+        plain, number = publishable(label), 2
+        word = plain
+        while word in short.values():
+            word, number = f"{plain} ({number})", number + 1
+        short[label] = word
+    found = {}
+    for key, reason in dropped.items():
+        label = max((label for label in labels if key.startswith(f"{label}: ")), key=len, default="")
+        found[short.get(label, label) + key[len(label) :]] = publishable(reason)
+    return found
 
 
 def recorded(checkpoint: Checkpoint) -> Mapping[str, Any]:

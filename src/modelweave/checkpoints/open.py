@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import CheckpointError, printable
 from .hub import hub_id
+from .manifest import without_secrets
 from .opened import FileCheckpoint, open_file, open_place
 from .place import LocalPlace, Place
 from .source import LocalSource
@@ -164,4 +165,4 @@ def _near_names(text: str, near: Any) -> str:
 
 
 def _shown(text: str) -> str:
-    return printable(text.encode("utf-8", "backslashreplace").decode())[:200]
+    return without_secrets(printable(text.encode("utf-8", "backslashreplace").decode()))[:200]

@@ -34,7 +34,8 @@ class FileCheckpoint(Checkpoint):
         if place is not None and "config.json" in names:
             config = parse_json(place.read("config.json"), f"{place.where}: 'config.json'")
         super().__init__(label, weights.tensors, config=config, aliases=tied_heads(config, weights.tensors))
-        self.metadata, self.ignored, self.warnings = dict(weights.metadata), dict(weights.ignored), weights.warnings
+        self.metadata, self.ignored = dict(weights.metadata), dict(weights.ignored)
+        self.warnings = (*weights.warnings, *(() if place is None else place.warnings))
         self.folder: Path | None = None if place is None else place.folder
         self._weights, self._place, self._origin = weights, place, dict(origin)
 
@@ -69,7 +70,7 @@ class FileCheckpoint(Checkpoint):
     def _stamp(self, source: ByteSource) -> str:
         if self._place is not None:
             return self._place.stamp(source.name)
-        return f"{source.size} {getattr(source, 'mtime_ns', '')}"
+        return source.stamp
 
     def check_unchanged(self) -> None:
         """Raise CheckpointError when a file was changed since it was opened."""

@@ -43,10 +43,11 @@ def read_pickle_file(source: ByteSource) -> WeightsFile:
     if not isinstance(value, dict):
         kind = "a single tensor" if isinstance(value, Stored) else described(value)
         raise CheckpointError(f"{where}: holds {kind}, expected a mapping from name to tensor; save a state dict")
-    state, ignored = state_dict_in(value, where, _is_tensor)
+    state, around = state_dict_in(value, where, _is_tensor)
     if state and not any(map(_is_tensor, state.values())):
         raise CheckpointError(f"{where}: holds no tensors, expected a mapping from name to tensor; save a state dict")
     tensors: dict[str, TensorRef] = {}
+    ignored: dict[str, str] = {}
     for key, entry in state.items():
         name = name_of(key, where)
         if name in tensors or name in ignored:
@@ -55,7 +56,7 @@ def read_pickle_file(source: ByteSource) -> WeightsFile:
             tensors[name] = reference(name, entry, storages, where)
         else:
             ignored[name] = f"it is {described(entry)}, no tensor"
-    return WeightsFile(source, tensors, digest, ignored=ignored)
+    return WeightsFile(source, tensors, digest, ignored={**around, **ignored})
 
 
 def _is_tensor(entry: Any) -> bool:

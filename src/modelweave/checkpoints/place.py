@@ -23,10 +23,16 @@ _NOT_SIDE = (
 
 
 class Place(ABC):
-    """A folder of files. where: for messages. folder: on this machine's disk, else None."""
+    """A folder of files.
+
+    where: for messages. folder: on this machine's disk, else None. lists_all: whether `sizes` knows every file, or only those that
+    were asked for. warnings: what the user should know of it.
+    """
 
     where: str
     folder: Path | None = None
+    lists_all: bool = True
+    warnings: tuple[str, ...] = ()
 
     @abstractmethod
     def sizes(self) -> Mapping[str, int]:
@@ -97,8 +103,12 @@ class LocalPlace(Place):
         return {"path": folder.name}
 
     def stamp(self, name: str) -> str:
-        found = os.stat(self._root / name)
-        return f"{found.st_size} {found.st_mtime_ns}"
+        try:
+            found = os.stat(self._root / name)
+        except OSError as error:
+            raise CheckpointError(f"{self.where}: '{name}' cannot be read ({error.strerror}); check the folder") from error
+        revision = self.origin().get("revision")
+        return f"{revision} {found.st_size}" if revision else f"{found.st_size} {found.st_mtime_ns}"
 
     def sha256(self, name: str) -> str | None:
         # the hub's cache names large files by their hash

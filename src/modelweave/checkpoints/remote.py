@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from ..errors import CheckpointError
+from .manifest import without_secrets
 from .place import SUBFOLDERS, Place
 from .shards import PREFERRED
 from .source import ByteSource
@@ -23,6 +25,8 @@ HEAD = 128 << 10
 """Bytes of a file's first request when it is asked for less: most headers are whole in them, and a second request costs more."""
 ATTEMPTS = 4
 FIRST_WAIT = 0.25
+_BUSY = (408, 425, 429)
+_ABSENT = (None, 404, 410)
 _FIXED = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ImportError)
 _GUESSED = (
     *PREFERRED,
@@ -67,11 +71,23 @@ class Ranges(Protocol):
 
 
 class RemoteSource(ByteSource):
-    """One file behind an address. Reads of a block or more go straight to it; failures of the line are tried again."""
+    """One file behind an address. Reads of a block or more go straight to it; failures of the line are tried again.
 
-    def __init__(self, fs: Ranges, path: str, size: int, cache: BlockCache | None = None, where: str | None = None) -> None:
+    stamp: gives a text that changes when the file does.
+    """
+
+    def __init__(
+        self,
+        fs: Ranges,
+        path: str,
+        size: int,
+        cache: BlockCache | None = None,
+        where: str | None = None,
+        stamp: Callable[[], str] = str,
+    ) -> None:
         self.fs, self.path, self.size = fs, path, size
-        self.name = path.rpartition("/")[2]
+        self.name = plain_name(path)
+        self._stamp_now, self.stamp = stamp, stamp()
         self.where = where or f"'{self.name}'"
         self._cache = cache or BlockCache()
         self._head = b""
@@ -96,6 +112,10 @@ class RemoteSource(ByteSource):
         if stop > len(self._head):
             self._head = self._fetch(0, min(HEAD, self.size))
         return self._head[offset:stop]
+
+    def check_unchanged(self) -> None:
+        if self._stamp_now() != self.stamp:
+            raise CheckpointError(f"{self.where}: was changed while it was read; run again once it is finished")
 
     def _within(self, stop: int) -> int:
         if stop > self.size:
@@ -131,45 +151,72 @@ class RemotePlace(Place):
             found = self._list(self.root, "")
             for subfolder in SUBFOLDERS if found else ():
                 found.update(self._list(f"{self.root}/{subfolder}", f"{subfolder}/"))
-            protocols = self.fs.protocol if isinstance(self.fs.protocol, (list, tuple)) else (self.fs.protocol,)
-            if not found and {"http", "https"} & set(protocols):
+            if not found and self._is_web:
                 # a web server without listings still answers for names
+                self.lists_all = False
                 for name in _GUESSED:
-                    info = self._info(f"{self.root}/{name}")
-                    if info is not None:
-                        found[name] = info
+                    with contextlib.suppress(Refused):
+                        info = self._info(name)
+                        found |= {name: info} if info is not None else {}
             self._infos = found
         return self._infos
+
+    @property
+    def _is_web(self) -> bool:
+        protocols = self.fs.protocol if isinstance(self.fs.protocol, (list, tuple)) else (self.fs.protocol,)
+        return bool({"http", "https"} & set(protocols))
 
     def _list(self, path: str, prefix: str) -> dict[str, Mapping[str, Any]]:
         try:
             rows = patiently(lambda: self.fs.ls(path, detail=True), self.where)
-        except (FileNotFoundError, NotADirectoryError, CheckpointError):
+        except (FileNotFoundError, NotADirectoryError):
             return {}
+        except Refused:
+            if self._is_web:  # many servers show files, but no listings
+                return {}
+            raise
         files = [row for row in rows if row.get("type") == "file" and isinstance(row.get("size"), int)]
         return {prefix + str(row["name"]).rstrip("/").rpartition("/")[2]: row for row in files}
 
-    def _info(self, path: str) -> Mapping[str, Any] | None:
+    def _info(self, name: str) -> Mapping[str, Any] | None:
         try:
-            info: Mapping[str, Any] = patiently(lambda: self.fs.info(path), self.where)
-        except (FileNotFoundError, CheckpointError):
+            info: Mapping[str, Any] = patiently(lambda: self.fs.info(f"{self.root}/{name}"), self.where)
+        except FileNotFoundError:
             return None
         return info if info.get("type", "file") == "file" and isinstance(info.get("size"), int) else None
 
     def open(self, name: str) -> RemoteSource:
         infos = self._infos or {}
-        info = infos.get(name) or self._info(f"{self.root}/{name}")
+        path, where = f"{self.root}/{name}", f"{self.where}: '{plain_name(name)}'"
+        info = infos.get(name) or self._info(name)
         if info is None:
-            raise CheckpointError(f"{self.where}: lacks '{name}' or does not tell its size; check the address or download it first")
-        return RemoteSource(self.fs, f"{self.root}/{name}", int(info["size"]), self._cache, f"{self.where}: '{name}'")
+            raise CheckpointError(f"{where} is missing or its size is not told; check the address or download it first")
+        return RemoteSource(self.fs, path, int(info["size"]), self._cache, where, lambda: self._stamp_now(name))
 
     def origin(self) -> dict[str, Any]:
         return {"address": public(self._address)}
 
     def stamp(self, name: str) -> str:
-        info = (self._infos or {}).get(name) or self._info(f"{self.root}/{name}") or {}
-        marks = [info.get(key) for key in ("size", "ETag", "etag", "mtime", "LastModified", "created")]
-        return " ".join(str(mark) for mark in marks if mark is not None)
+        return _marks((self._infos or {}).get(name) or self._info(name))
+
+    def _stamp_now(self, name: str) -> str:
+        self.fs.invalidate_cache(self.root)
+        return _marks(self._info(name))
+
+
+def _marks(info: Mapping[str, Any] | None) -> str:
+    """What a server says of a file's version."""
+    marks = [(info or {}).get(key) for key in ("size", "ETag", "etag", "mtime", "LastModified", "created")]
+    return " ".join(str(mark) for mark in marks if mark is not None)
+
+
+def plain_name(path: str) -> str:
+    """A file's name in an address, without a query.
+
+    >>> plain_name("https://host/a/model.safetensors?download=1")
+    'model.safetensors'
+    """
+    return path.partition("?")[0].rpartition("/")[2]
 
 
 def remote_place(address: str, where: str) -> tuple[RemotePlace, str | None]:
@@ -182,27 +229,52 @@ def remote_place(address: str, where: str) -> tuple[RemotePlace, str | None]:
         raise CheckpointError(f"{where}: this kind of address needs a package that is not installed ({error}); install it") from error
     except Exception as error:
         raise CheckpointError(f"{where}: is no address that fsspec understands ({line_of(error)}); check it") from error
-    root, _, name = path.rstrip("/").rpartition("/")
+    bare, mark, query = path.partition("?")
+    root, _, name = bare.rstrip("/").rpartition("/")
     if name.endswith((".safetensors", ".bin", ".pt", ".pth", ".ckpt")):
-        return RemotePlace(fs, root, where, address), name
+        return RemotePlace(fs, root, where, address), name + mark + query
     return RemotePlace(fs, path, where, address), None
 
 
-def patiently(once: Any, where: str) -> Any:
-    """The result of a request, tried again with growing pauses while the line fails."""
+Answer = TypeVar("Answer")
+
+
+class Refused(CheckpointError):
+    """A server's answer that will be the same the next time."""
+
+
+def patiently(once: Callable[[], Answer], where: str) -> Answer:
+    """The result of a request, tried again with growing pauses while the line or the server fails.
+
+    Raises FileNotFoundError and its kin as they are, Refused for what a server refuses, CheckpointError for a line that fails for long.
+    """
     for attempt in range(ATTEMPTS):
         try:
             return once()
-        except (CheckpointError, *_FIXED) as error:
-            if isinstance(error, (PermissionError, ImportError)):
-                raise CheckpointError(f"{where}: cannot be read ({line_of(error)}); check your access") from error
+        except CheckpointError:
             raise
         except Exception as error:
             # each file system has exceptions of its own for a line that fails
+            status = status_of(error)
+            for_good = isinstance(error, _FIXED) if status is None else 400 <= status < 500 and status not in _BUSY
+            if for_good and status in _ABSENT and isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)):
+                raise
+            if for_good:
+                raise Refused(f"{where}: cannot be read ({line_of(error)}); check your access") from error
             if attempt == ATTEMPTS - 1:
                 raise CheckpointError(f"{where}: cannot be read after {ATTEMPTS} attempts ({line_of(error)}); try again later") from error
             time.sleep(FIRST_WAIT * 2**attempt)
     raise AssertionError
+
+
+def status_of(error: BaseException | None) -> int | None:
+    """The HTTP status behind an error, None where no server answered."""
+    while error is not None:
+        for found in (getattr(error, "status", None), getattr(getattr(error, "response", None), "status_code", None)):
+            if type(found) is int:
+                return found
+        error = error.__cause__
+    return None
 
 
 def public(address: str) -> str:
@@ -216,5 +288,8 @@ def public(address: str) -> str:
 
 
 def line_of(error: BaseException) -> str:
-    """The first line of an error's text."""
-    return (str(error) or type(error).__name__).splitlines()[0][:160]
+    """The first line of an error's text, or the HTTP status behind it."""
+    status = status_of(error)
+    if status is not None:
+        return f"the server answers {status}"
+    return without_secrets((str(error) or type(error).__name__).splitlines()[0])[:160]

@@ -51,7 +51,7 @@ def read_folder(place: Place) -> Weights:
     index = _weight_map(place.read(chosen, _INDEX_LIMIT), f"{place.where}: '{chosen}'")
     shards = sorted(set(index.values()))
     there = place.sizes()
-    missing = [name for name in shards if name not in there]
+    missing = [name for name in shards if name not in there] if place.lists_all else []
     if missing:
         raise CheckpointError(f"{place.where}: '{missing[0]}' is named by {chosen} but missing; copy or download the folder again")
     ignored = {name: reason for name, reason in ignored.items() if name not in shards}

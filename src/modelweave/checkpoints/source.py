@@ -38,6 +38,8 @@ class ByteSource(ABC):
     size: int
     identity: tuple[int, ...] | None = None
     """What stays the same as long as the bytes do, where that can be told."""
+    stamp: str = ""
+    """The same for bytes that are told apart over several runs."""
 
     @abstractmethod
     def read_into(self, offset: int, out: Bytes) -> None:
@@ -71,7 +73,7 @@ class LocalSource(ByteSource):
             found = os.stat(self.path)
         if not stat.S_ISREG(found.st_mode):
             raise CheckpointError(f"{self.where}: expected a plain file, got a folder, pipe or device; give the path of a file")
-        self.size, self.mtime_ns = found.st_size, found.st_mtime_ns
+        self.size, self.stamp = found.st_size, f"{found.st_size} {found.st_mtime_ns}"
         self.identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
         self._lock = threading.Lock()
         self._fd: int | None = None

@@ -9,6 +9,8 @@ from ..errors import CheckpointError
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights", "params")
 """Under which keys training loops keep it."""
+_EXTRA = "_extra_state"
+"""How PyTorch calls what a module keeps beside its tensors, whatever that is."""
 _LONGEST_KEY = 1 << 63
 
 
@@ -22,7 +24,7 @@ def state_dict_in(value: Mapping[Any, Any], where: str, is_tensor: Callable[[Any
         return isinstance(entry, Mapping) and any(is_tensor(inner) for inner in entry.values())
 
     loose = [key for key, entry in value.items() if is_tensor(entry)]
-    holders = [key for key, entry in value.items() if holds_tensors(entry)]
+    holders = [key for key, entry in value.items() if holds_tensors(entry) and not str(key).endswith(_EXTRA)]
     named = [key for key in holders if key in WRAPPERS]
     if not holders:
         return value, {}

@@ -89,7 +89,7 @@ def write_plan(
         record = _record(plan, reports, kept, seed)
         record |= {"inputs": _provenance(plan, hash_inputs, threads), "fingerprint": identity, "documents": dict(earlier or {})}
         record["seconds"] = time.time() - began
-        for name, content in _side_files(plan, sink.out.name, record).items():
+        for name, content in _side_files(plan, os.fsencode(sink.out.name).decode(errors="replace"), record).items():
             sink.write_file(name, content)
         folder = sink.commit()
     written = sum(f.stat().st_size for f in folder.iterdir() if f.is_file())
