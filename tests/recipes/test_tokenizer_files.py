@@ -196,8 +196,6 @@ def test_tokens_beside_a_sentencepiece_file_are_part_of_it():
     models = [opaque("x", {"added_tokens": one}), opaque("y", {"added_tokens": other})]
     assert vocabulary_digest(models[0]) != vocabulary_digest(models[1])
     assert "different formats or contents" in (same_tokenizers(models) or "")
-    with pytest.raises(CheckpointError, match="only tokenizer.model, expected tokenizer.json"):
-        plan(models, "union")
 
 
 @pytest.mark.parametrize(

@@ -329,7 +329,7 @@ def test_no_settings_no_vocabulary():
 def test_sentencepiece_alone_is_only_good_when_all_are_equal():
     models = [Folder("x", 10, 3, {"tokenizer.model": b"sp"}), Folder("y", 20, 3, {"tokenizer.model": b"sp"})]
     assert plan_vocabulary(TokenizerSettings("union"), models, 0, 0) is None
-    with pytest.raises(CheckpointError, match="only tokenizer.model, expected tokenizer.json; write one with transformers"):
+    with pytest.raises(CheckpointError, match="only tokenizer.model, expected tokenizer.json, and cannot be converted"):
         plan(models, "union", pad_to_multiple_of=8)
     with pytest.raises(CheckpointError, match="model 'y': its tokenizer is only tokenizer.model"):
         plan([three()[0], models[1]], "union")

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..checkpoints.tensors import Checkpoint
 from ..errors import CheckpointError, CompatibilityError
+from .tokenizer_conversion import converted
 from .tokens_beside import ENTRY, LISTS, content_of, is_piece, padding_of, tokens_beside
 
 TOKENIZER_FILES = (
@@ -59,17 +60,16 @@ def read_tokenizer(checkpoint: Checkpoint, known: dict[bytes, Tokenizer] | None 
     Tokens that only the files beside the vocabulary list or name are part of it, with the ids that transformers gives them on
     loading, and so are they in its tokenizer.json.
     known: vocabularies read before, by digest; equal files are parsed once.
-    Raises CheckpointError for damaged files, and for vocabularies that only their own library can read (sentencepiece, tiktoken).
+    Vocabularies in another library's format alone (sentencepiece, tiktoken) are converted where transformers is installed.
+    Raises CheckpointError for damaged files, and where that cannot be done.
     """
     names = set(checkpoint.side_files())
     files = {n: checkpoint.side_file(n) for n in (*TOKENIZER_FILES, *_code(names)) if n in names}
     sources = _vocabulary_files(files)
     opaque = [n for n in _OPAQUE if n in files]
     if opaque and not sources:
-        raise CheckpointError(
-            f"model '{checkpoint.label}': its tokenizer is only {opaque[0]}, expected tokenizer.json; write one with transformers: "
-            "AutoTokenizer.from_pretrained(folder, use_fast=True).save_pretrained(folder)"
-        )
+        files["tokenizer.json"] = converted(checkpoint.label, opaque[0], files, checkpoint.config)
+        sources = ["tokenizer.json"]
     if not sources:
         return None
     digest = _digest(files, sources)
@@ -247,6 +247,8 @@ def _written(tokenizer: Tokenizer) -> Tokenizer:
     if document is not None:
         document = {**document, "added_tokens": [{"id": ids[t], "content": t, **settings} for t, settings in added.items()]}
         files["tokenizer.json"] = _dump(document)
+        if any(name in files for name in _OPAQUE):  # readers of these learn of added tokens there
+            config.setdefault("added_tokens_decoder", {})
     else:
         files.setdefault("added_tokens.json", b"{}")
         if "added_tokens_decoder" not in config:
