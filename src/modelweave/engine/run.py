@@ -87,10 +87,12 @@ def run(
 
 
 def thread_count(threads: int | None) -> int:
-    """The workers to use, one a core by default."""
+    """The workers to use, by default one for each core that this process may run on."""
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1):
         raise ParameterError(f"threads: expected a whole number from 1 on, got {threads!r}")
-    return threads or os.cpu_count() or 1
+    if threads:
+        return threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def kernels() -> Kernels:
