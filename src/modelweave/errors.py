@@ -11,19 +11,32 @@
     └── MissingExtraError      an optional dependency that is not installed
 
 Wrong options and arrays are ValueErrors, too, as scikit-learn and its users expect.
+From Python, what a user should know without being stopped by it is a ModelweaveWarning.
 A message says where, what was expected, what was found and what to do, in one sentence.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
+_QUOTE = r"'(?=\w)"
+"""One that is part of an address, not the end of what a sentence quotes."""
+_NEXT = rf"(?!\+{_SCHEME})"
+_USER = re.compile(rf"({_SCHEME})(?:{_NEXT}[^\s/?#'\"]|{_QUOTE})*@")
+_QUERY = re.compile(rf"({_SCHEME}(?:{_NEXT}[^\s?#'\"]|{_QUOTE})*)[?#](?:{_NEXT}[^\s'\"]|{_QUOTE})*")
+_ONE_ADDRESS = re.compile(rf"({_SCHEME})(?:[^\s/?#]*@)?([^\s?#]*)(?:[?#]\S*)?")
 
 
 class ModelweaveError(Exception):
     """Base of every deliberate error."""
 
     exit_code = 2
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_secrets(message))
 
 
 class RecipeError(ModelweaveError):
@@ -62,13 +75,34 @@ class MissingExtraError(ModelweaveError):
         super().__init__(f"this needs '{package}', which is not installed; run: " + (command or f"pip install 'modelweave[{extra}]'"))
 
 
+class ModelweaveWarning(UserWarning):
+    """What a user should know of a result; the command line prints it beside."""
+
+
 def printable(text: str) -> str:
-    """The text of strangers as a terminal may show it: on one line, and nothing that it would act on.
+    """The text of strangers as a terminal may show it: on one line, without secrets, and nothing that it would act on.
 
     >>> printable("a\\nb")
     'a?b'
     """
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return "".join(c if c.isprintable() else "?" for c in without_secrets(text))
+
+
+def without_secrets(text: str) -> str:
+    """A text whose addresses have lost user, password, query and fragment.
+
+    >>> without_secrets("https://me:secret@host/model?X-Amz-Signature=1")
+    'https://host/model'
+    >>> without_secrets("model 's3://key:secret@bucket/a': no such file")
+    "model 's3://bucket/a': no such file"
+    """
+    if "://" not in text:
+        return text
+    parts = re.split(rf"\+(?={_SCHEME})", text)
+    whole = [_ONE_ADDRESS.fullmatch(part) for part in parts]
+    if all(whole):  # what is nothing but addresses may hold quotes, too
+        return "+".join(found[1] + found[2] for found in whole if found)
+    return _QUERY.sub(r"\1", _USER.sub(r"\1", text))
 
 
 def unknown(kind: str, word: object, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from modelweave.checkpoints.layers import comes_before_layers, find_layout, main_stack, module_prefix
 from modelweave.errors import CompatibilityError
-from modelweave.recipes.layer_config import declared_layers, layers_key, with_layers
+from modelweave.recipes.layer_config import declared_layers, kinds_by_position, layers_key, with_layers
 
 T5 = [f"{side}.block.{i}.layer.{j}.weight" for side in ("encoder", "decoder") for i in range(3) for j in range(2)] + ["shared.weight"]
 
@@ -50,9 +50,43 @@ def test_the_config_chooses_among_stacks():
         main_stack(find_layout(["weight"]), None, "m")
 
 
+def test_mappings_by_the_number_of_a_layer_are_renumbered():
+    config = {"n": 4, "per_layer_config": {"1": {"dim": 1}, "3": {"dim": 3}}, "id2label": {"0": "a", "1": "b"}, "scale": {"0.5": 1}}
+    other = {**config, "per_layer_config": {"2": {"dim": 2}}}
+    found = with_layers(config, ("n",), [(config, 0, 2), (other, 1, 4)])
+    assert found == {**config, "n": 5, "per_layer_config": {"1": {"dim": 1}, "3": {"dim": 2}}}
+
+
+@pytest.mark.parametrize(
+    ("config", "keys"),
+    [
+        ({"max_window_layers": 2, "use_sliding_window": True}, ("max_window_layers",)),
+        ({"max_window_layers": 2, "use_sliding_window": False}, ()),
+        ({"block_types": ["recurrent", "attention"]}, ("block_types",)),
+        ({"model_type": "gemma2", "sliding_window": 4096}, ("sliding_window",)),
+        ({"model_type": "gemma2", "layer_types": ["a"] * 4}, ()),
+    ],
+)
+def test_kinds_that_hang_on_a_layers_number(config, keys):
+    config = {"num_hidden_layers": 4, **config}
+    assert kinds_by_position(config, ("num_hidden_layers",), [(config, 0, 2), (config, 1, 4)]) == keys
+    assert kinds_by_position(config, ("num_hidden_layers",), [(config, 0, 4)]) == ()
+
+
 def test_what_comes_before_the_layers():
-    before = ["model.embed_tokens.weight", "transformer.wte.weight", "transformer.wpe.weight", "shared.weight", "vit.embeddings.cls_token"]
+    before = [
+        "model.altup_projections.0.weight",
+        "model.per_layer_model_projection.weight",
+        "model.per_layer_projection_norm.weight",
+        "model.embed_tokens.weight",
+        "transformer.wte.weight",
+        "transformer.wpe.weight",
+        "shared.weight",
+        "vit.embeddings.cls_token",
+    ]
     after = [
+        "model.altup_unembed_projections.0.weight",
+        "model.embedding_norm.weight",
         "model.norm.weight",
         "lm_head.weight",
         "embed_out.weight",

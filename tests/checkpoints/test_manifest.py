@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import modelweave
-from modelweave.checkpoints.manifest import manifest, publishable, without_paths, without_secrets
+from modelweave.checkpoints.manifest import manifest, publishable, without_paths
+from modelweave.errors import without_secrets
 
 
 def record(**more: Any) -> dict[str, Any]:
@@ -64,6 +65,9 @@ def test_any_value_becomes_plain_json() -> None:
         ("https://a:k@h/x+https://b:l@h/y", "https://h/x+https://h/y"),
         ("model 'https://ann:key@host/m?token=1': tensor w", "model 'https://host/m': tensor w"),
         ("s3://key:p@ss@bucket/m", "s3://bucket/m"),
+        ("http://h/a?sig=it's, http://me:it's@h/b?sig=it's", "http://h/a http://h/b"),
+        ("https://h/x?sig=1+https://h/y?sig=2+https://me:k@h/z", "https://h/x+https://h/y+https://h/z"),
+        ("model 'https://h/x?sig=1+https://h/y?sig=2': no", "model 'https://h/x+https://h/y': no"),
         ("https://[bad/m", "https://[bad/m"),
         ("org/name@main", "org/name@main"),
         ("https://host/m@v1", "https://host/m@v1"),

@@ -16,7 +16,10 @@ import pytest
 from modelweave.checkpoints import remote
 from modelweave.checkpoints.manifest import publishable
 from modelweave.checkpoints.open import open_checkpoint
+from modelweave.engine.merge import fingerprint
 from modelweave.errors import CheckpointError
+from modelweave.recipes.build import build_plan
+from modelweave.recipes.load import parse_recipe
 
 from .files import write_arrays
 from .web import COMMIT, Web, served
@@ -183,3 +186,108 @@ def test_the_hub_cannot_be_reached_is_said_and_changes_no_fingerprint(tmp_path: 
     assert online.partition(" (")[0].strip() and "cannot be reached" not in online
     assert "the hub cannot be reached" in away and "the copy in the cache is taken" in away
     assert away.partition(" (")[0] == online.partition(" (")[0]
+
+
+def test_a_file_that_changes_is_noticed_where_a_server_tells_only_dates(web: Web) -> None:
+    web.etag = False
+    path = web.folder / "models" / "a" / "model.safetensors"
+    write_arrays(path, {"w": np.zeros(8, np.float32)})
+    found = open_checkpoint(f"{web.address}/models/a")
+    before = found.fingerprint()
+    found.check_unchanged()
+    os.utime(path, (1e9, 1e9))
+    with pytest.raises(CheckpointError, match="was changed while it was read"):
+        found.check_unchanged()
+    assert open_checkpoint(f"{web.address}/models/a").fingerprint() != before
+
+
+def test_a_line_that_breaks_is_no_missing_file(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "FIRST_WAIT", 0.0)
+    repository(web.folder / "models" / "a", 0)
+    web.answers["config.json"] = [0] * 4 + [200]
+    assert open_checkpoint(f"{web.address}/models/a").config == {"model_type": "x"}
+    web.answers["config.json"] = [0]
+    with pytest.raises(CheckpointError, match="cannot be read after 4 attempts"):
+        open_checkpoint(f"{web.address}/models/a")
+
+
+def test_a_file_that_vanishes_from_the_server_is_one_sentence(web: Web) -> None:
+    repository(web.folder / "models" / "a", 0)
+    found = open_checkpoint(f"{web.address}/models/a")
+    (web.folder / "models" / "a" / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="'model.safetensors': was there, and is not any more .*; check the address"):
+        found["w"].read()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_refuses_everything_says_so(web: Web, status: int) -> None:
+    repository(web.folder / "models" / "a", 0)
+    web.answers = {name: [status] for name in remote._GUESSED}
+    with pytest.raises(CheckpointError, match=f"cannot be read .the server answers {status}.; check your access"):
+        open_checkpoint(f"{web.address}/models/a")
+
+
+def test_files_are_found_on_a_page_of_links(web: Web) -> None:
+    web.listing = True
+    write_arrays(web.folder / "models" / "a" / "weights.safetensors", {"w": np.ones(2, np.float32)})
+    (web.folder / "models" / "a" / "notes.txt").write_text("x")
+    found = open_checkpoint(f"{web.address}/models/a")
+    assert found["w"].read().view(np.float32).tolist() == [1, 1] and found.side_files() == ("notes.txt",)
+
+
+def test_a_folder_with_a_token_in_its_address(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    web.need = "sig=it'sSECRET"
+    for seed, name in enumerate("ab"):
+        repository(web.folder / name, seed)
+    address = f"{web.address}/a?{web.need}"
+    assert open_checkpoint(address).config == {"model_type": "x"}
+    with pytest.raises(CheckpointError) as caught:
+        open_checkpoint(f"{web.address}/none?{web.need}")
+    assert "SECRET" not in str(caught.value)
+    monkeypatch.chdir(tmp_path)
+    members = "".join(f'  - model: "{web.address}/{name}?{web.need}"\n    parameters: {{weight: 1}}\n' for name in "ab")
+    (tmp_path / "recipe.yml").write_text(f"merge_method: linear\nmodels:\n{members}")
+    done = modelweave(["plan", "recipe.yml"], tmp_path, web)
+    assert done.returncode == 0 and "SECRET" not in done.stdout + done.stderr
+    done = modelweave(["plan", "recipe.yml", "--json"], tmp_path, web)
+    assert done.returncode == 0 and "SECRET" not in done.stdout + done.stderr
+    done = modelweave(["merge", "recipe.yml", "out"], tmp_path, web)
+    assert done.returncode == 0 and "SECRET" not in done.stdout + done.stderr
+    assert not any(b"SECRET" in path.read_bytes() for path in (tmp_path / "out").iterdir())
+
+
+def test_a_link_that_was_signed_anew_is_the_same_input(web: Web) -> None:
+    write_arrays(web.folder / "model.safetensors", {"w": np.ones(2, np.float32)})
+
+    def identity(query: str) -> str:
+        text = f"merge_method: linear\nmodels: [{{model: '{web.address}/model.safetensors?{query}', parameters: {{weight: 1}}}}]\n"
+        (document,) = parse_recipe(text)
+        return fingerprint(build_plan(document), 0)
+
+    assert identity("sig=1") == identity("sig=2")
+
+
+def test_an_adapter_behind_a_link_with_a_query_is_applied(web: Web, tmp_path: Path) -> None:
+    base = f"{web.address}/model.safetensors?download=true"
+    write_arrays(web.folder / "model.safetensors", {"q.weight": np.zeros((3, 4), np.float32)})
+    write_arrays(tmp_path / "ad" / "adapter_model.safetensors", {f"q.lora_{s}.weight": np.ones(n, np.float32) for s, n in SIDES.items()})
+    settings = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q"]}
+    (tmp_path / "ad" / "adapter_config.json").write_text(json.dumps(settings))
+    found = open_checkpoint(f"{base}+{tmp_path / 'ad'}")
+    assert found["q.weight"].read().view(np.float32).tolist() == [4] * 12
+
+
+SIDES = {"A": (2, 4), "B": (3, 2)}
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_cache_without_a_tokenizer_is_said(tmp_path: Path, web: Web, offline: bool) -> None:
+    for seed, name in enumerate("ab"):
+        repository(web.folder / "org" / name, seed)
+    members = "".join(f"  - model: org/{name}\n    parameters: {{weight: 1}}\n" for name in "ab")
+    (tmp_path / "recipe.yml").write_text(f"merge_method: linear\nmodels:\n{members}")
+    assert modelweave(["merge", "recipe.yml", "out"], tmp_path, web).returncode == 0
+    more = {"HF_HUB_OFFLINE": "1"} if offline else {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    again = modelweave(["plan", "recipe.yml"], tmp_path, web, **more)
+    assert again.returncode == 0
+    assert "model 'org/a': the cache holds no tokenizer; if the repository has one, it is neither compared" in again.stdout + again.stderr

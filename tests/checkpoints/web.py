@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ class Web(ThreadingHTTPServer):
     """Serves a folder; repositories of the hub are its subfolders `org/name`, all at one commit.
 
     sent: bytes of content by path. refuse: how many of the next requests for content end with status 503. answers: the statuses of the
-    next requests for a file, by its name; the last one stays.
+    next requests for a file, by its name; the last one stays, and 0 is a line that breaks. etag: whether versions are told by more than
+    a date. listing: whether folders are shown as pages of links. need: what the query must be.
     """
 
     daemon_threads = True
@@ -31,6 +34,7 @@ class Web(ThreadingHTTPServer):
         self.sent: dict[str, int] = {}
         self.refuse = 0
         self.answers: dict[str, list[int]] = {}
+        self.etag, self.listing, self.need = True, False, ""
         self.lock = threading.Lock()
 
     @property
@@ -105,6 +109,11 @@ class _Handler(BaseHTTPRequestHandler):
         return rows
 
     def _file(self, path: Path, with_body: bool, headers: dict[str, str]) -> None:
+        if self.server.need != urlsplit(self.path).query and self.server.need:
+            return self._send(403, b"", with_body=with_body)
+        if path.is_dir() and self.server.listing:
+            links = "".join(f'<a href="{file.name}">{file.name}</a>' for file in sorted(path.iterdir()))
+            return self._send(200, links.encode(), "text/html", with_body=with_body)
         if not path.is_file():
             return self._send(404, b"")
         content = path.read_bytes()
@@ -114,10 +123,14 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(503, b"busy")
         if answers := self.server.answers.get(path.name):
             status = answers.pop(0) if len(answers) > 1 else answers[0]
+            if not status:
+                return self.connection.shutdown(socket.SHUT_RDWR)
             if status != 200:
                 return self._send(status, b"no", with_body=with_body)
         status, part = 200, content
-        headers |= {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "Accept-Ranges": "bytes"}
+        headers |= {"Accept-Ranges": "bytes", "Last-Modified": formatdate(path.stat().st_mtime, usegmt=True)}
+        if self.server.etag:
+            headers["ETag"] = f'"{hashlib.sha256(content).hexdigest()}"'
         if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
             first, last = int(asked[1]), int(asked[2] or len(content) - 1)
             status, part = 206, content[first : last + 1]

@@ -14,9 +14,10 @@ from safetensors.numpy import load_file, save_file
 
 from modelweave import merge_recipe
 from modelweave.checkpoints import open as opening
+from modelweave.checkpoints.folder import DISCARDED
 from modelweave.checkpoints.stages import Stages
 from modelweave.engine import documents as merging
-from modelweave.errors import ModelweaveError, OutputError
+from modelweave.errors import ModelweaveError, OutputError, RecipeError
 
 TWO = """
 name: {name}
@@ -107,9 +108,29 @@ def test_a_finished_document_counts_only_while_nothing_changed(here: Path, monke
 
 def test_what_was_merged_already_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped_after_the_first(here, monkeypatch)
-    assert merge_recipe(here / "two.yml", "out", resume=True).notice == "resumed: 1 of its documents were already merged"
+    assert merge_recipe(here / "two.yml", "out", resume=True).notice == "document 'mean' was already merged"
     assert merge_recipe(here / "two.yml", "new", resume=True).notice == "nothing to resume; started from the beginning"
     assert merge_recipe(here / "two.yml", "newer").notice == ""
+
+
+def test_what_became_of_half_a_document_is_told(here: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    for resume, notice in ((True, "document 'mean': resumed: 0 of 1 tensors were already finished"), (False, DISCARDED)):
+        with pytest.raises(KeyboardInterrupt):
+            merge_recipe(recipe(here), f"out-{resume}", progress=stop)
+        assert merge_recipe(here / "two.yml", f"out-{resume}", resume=resume).notice == notice
+
+
+def test_of_named_documents_the_one_that_no_other_uses_is_kept(here: Path) -> None:
+    mean = "name: {}\nmerge_method: linear\nmodels: [{{model: {}, parameters: {{weight: 1}}}}, {{model: a, parameters: {{weight: 1}}}}]\n"
+    (here / "turned.yml").write_text("---\n".join(mean.format(*row) for row in (("final", "part"), ("part", "b"))))
+    merge_recipe(here / "turned.yml", "out")
+    assert load_file("out/model.safetensors")["w"].tolist() == [1.5] * 4
+    (here / "two-ends.yml").write_text("---\n".join(mean.format(*row) for row in (("final", "part"), ("other", "b"), ("part", "b"))))
+    with pytest.raises(RecipeError, match="the results of 'final' and 'other' are used by no other document; take the name from"):
+        merge_recipe(here / "two-ends.yml", "out2")
 
 
 def test_only_what_the_last_document_is_made_of_is_merged_and_recorded_once(here: Path) -> None:

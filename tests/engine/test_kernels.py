@@ -70,6 +70,7 @@ def test_doubles_keep_their_precision() -> None:
     assert merged.tolist() == (a * 2).tolist()
 
 
+@pytest.mark.filterwarnings("ignore:the inputs have different types")
 def test_one_wide_input_widens_the_arithmetic() -> None:
     narrow, wide = torch.ones(3), torch.full((3,), 1 + 2**-40, dtype=torch.float64)
     merged = modelweave.merge([{"w": wide}, {"w": narrow}], method="linear")["w"]

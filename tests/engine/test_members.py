@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 import modelweave
-from modelweave.errors import ModelweaveError
+from modelweave.errors import ModelweaveError, ModelweaveWarning
 
 
 def state(value: float, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
@@ -55,6 +55,9 @@ def test_what_is_no_list_of_models(models: Any, got: str) -> None:
         ({"out": b"x"}, "out: expected the path of a folder, got b'x'"),
         ({"out": "x\0y"}, "out: expected the path of a folder"),
         ({"dtype": torch.int8}, "unknown dtype 'int8'"),
+        ({"seed": -1}, "seed: expected a whole number from 0 on, got -1"),
+        ({"seed": "x"}, "seed: expected a whole number from 0 on, got 'x'"),
+        ({"base": {"w": torch.zeros(2)}}, "linear takes a base for a model like all others; list it among the models"),
     ],
 )
 def test_values_that_do_not_fit_are_one_sentence(options: dict[str, Any], part: str) -> None:
@@ -105,6 +108,7 @@ def test_a_base_among_the_models_is_one_model(tmp_path: Path) -> None:
     assert torch.equal(modelweave.merge(states, method="ties", base=states[0])["w"], expected)
 
 
+@pytest.mark.filterwarnings("ignore:the inputs have different types")
 def test_a_sweep_gives_the_types_of_a_merge() -> None:
     models, base = [state(1, torch.float16), state(3)], state(0, torch.bfloat16)
     merged = modelweave.merge(models, method="task_arithmetic", base=base)
@@ -129,3 +133,56 @@ def test_tied_weights_keep_all_their_names(tmp_path: Path) -> None:
 def test_recover_needs_a_folder(folder: Any) -> None:
     with pytest.raises(ModelweaveError, match=r"has no masks\.safetensors; expected the result of a method that saves masks"):
         modelweave.recover(folder, 0)
+
+
+def test_values_by_name_or_number_of_a_model() -> None:
+    for models, weight in (
+        ({0: state(1), 1: state(5)}, {0: 1, 1: 3}),
+        ([state(1), state(5)], {0: 1, 1: 3}),
+        ([state(1), state(5)], {"models[0]": 1, "models[1]": 3}),
+        ({"value": state(1), "filter": state(5)}, {"value": 1, "filter": 3}),
+    ):
+        assert modelweave.merge(models, weight=weight)["w"].tolist() == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("models", "options", "part"),
+    [
+        ([state(1), state(2, torch.float64)], {}, "the inputs have different types"),
+        ([state(1), state(2)], {"weight": [{"filter": "nothing", "value": 5}, {"value": 1}]}, "filter 'nothing' matches no tensor"),
+    ],
+)
+def test_what_a_user_should_know_is_warned_of(models: Any, options: dict[str, Any], part: str, tmp_path: Path) -> None:
+    for more in ({}, {"out": tmp_path / "out"}):
+        with pytest.warns(ModelweaveWarning, match=part) as caught:
+            modelweave.merge(models, **options, **more)
+        assert caught[0].filename == __file__
+
+
+class Tied(torch.nn.Module):
+    """An output head that is the input embedding."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.embed, self.head = torch.nn.Embedding(64, 8), torch.nn.Linear(8, 64, bias=False)
+        self.head.weight = self.embed.weight
+        self.embed.weight.data.copy_(torch.randn(64, 8, generator=torch.Generator().manual_seed(seed)))
+
+
+def test_tied_weights_in_state_dicts_and_torch_files_stay_tied(tmp_path: Path) -> None:
+    base, tuned = Tied(0), Tied(1)
+    expected = modelweave.merge([tuned], method="dare_linear", base=base, density=0.5)["head.weight"]
+    assert not torch.equal(expected, tuned.head.weight)
+    torch.save(base.state_dict(), tmp_path / "base.pt")
+    torch.save(tuned.state_dict(), tmp_path / "tuned.pt")
+    for start in (base, base.state_dict(), tmp_path / "base.pt"):
+        for member in (tuned, tuned.state_dict(), tmp_path / "tuned.pt"):
+            found = modelweave.merge([member], method="dare_linear", base=start, density=0.5)
+            assert torch.equal(found["embed.weight"], expected) and torch.equal(found["head.weight"], expected)
+    assert set(modelweave.Continual(base).add(tuned.state_dict())) == {"embed.weight", "head.weight"}
+
+
+def test_one_tensor_under_two_names_is_no_tie_where_the_members_differ() -> None:
+    zero = torch.zeros(2)
+    found = modelweave.merge([{"a": zero + 1, "b": zero + 2}], method="task_arithmetic", base={"a": zero, "b": zero})
+    assert found["a"].tolist() == [1, 1] and found["b"].tolist() == [2, 2]

@@ -50,7 +50,7 @@ def test_any_method_on_changes_can_be_followed_by_it(method: str) -> None:
         ("task_arithmetic", [{"lines": {"alpha": -1}}], r"after\[0\].lines: alpha must be a number at least 0, got -1"),
         ("task_arithmetic", [{"lines": 3}], r"after\[0\].lines: expected parameters by name, got 3"),
         ("task_arithmetic", [{"lines": None, "other": None}], r"after\[0\]: expected the name of a step"),
-        ("linear", ["lines"], "after: scales changes from a base, and linear has none here; take a method that merges changes"),
+        ("karcher", ["lines"], "after: scales changes from a base, and karcher has none here; take a method that merges changes"),
     ],
 )
 def test_what_is_no_step_is_one_sentence(method: str, after: list[Any], sentence: str) -> None:

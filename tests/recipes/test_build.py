@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from modelweave.catalog import METHODS
+from modelweave.checkpoints.ties import tied_heads
 from modelweave.errors import CompatibilityError, ParameterError, RecipeError
 from modelweave.method import Method, Needs, Parameter
 from modelweave.recipes.plan import Plan
@@ -659,6 +660,55 @@ def test_further_layers_of_the_language_part_do_not_count_as_depth():
     plan = planned(ENDS, *(llama(name, extra=extra, config=config) for name in "ab"))
     assert plan.config["text_config"] == {"num_hidden_layers": 4, "num_nextn_predict_layers": 0}
     assert max(t.layer for t in plan.tensors if t.layer is not None) == 3
+
+
+def test_a_config_does_not_count_further_layers_that_are_left_out():
+    extra = {"model.layers.4.eh_proj.weight": ((4, 4), "BF16")}
+    donor = llama("a", extra=extra, config={"num_nextn_predict_layers": 1})
+    for policy, count in (("intersection", 0), ("union", 1)):
+        assert planned(LINEAR + f"missing: {policy}\n", donor, llama("b")).config["num_nextn_predict_layers"] == count
+
+
+def test_tensors_with_a_share_for_each_layer_allow_no_other_number_of_them():
+    models = [llama(name, config={"hidden_size_per_layer_input": 8}) for name in "ab"]
+    with pytest.raises(CompatibilityError, match="has hidden_size_per_layer_input, so that tensors outside .* each of 4 layers; keep"):
+        planned(ENDS.replace("[2, 4]", "[1, 4]"), *models)
+    assert planned(ENDS, *models).config["num_hidden_layers"] == 4
+
+
+def test_a_first_layer_of_its_own_kind_that_does_not_stay_first_is_warned_of():
+    models = [llama(name, extra={"model.layers.0.bias": ((4,), "BF16")}) for name in "ab"]
+    words = "model.layers.0 of 'a' differs from the layers after it (bias)"
+    assert not any(words in w for w in planned(ENDS, *models).warnings)
+    for ranges in (("[0, 2]", "[0, 2]"), ("[1, 3]", "[2, 4]")):
+        first, second = ranges
+        assert any(words in w for w in planned(ENDS.replace("[0, 2]", first).replace("[2, 4]", second), *models).warnings)
+
+
+@pytest.mark.parametrize(
+    ("names", "head"),
+    [
+        (
+            ["bert.embeddings.position_embeddings.weight", "bert.embeddings.word_embeddings.weight", "cls.predictions.bias"],
+            "cls.predictions",
+        ),
+        (["roberta.embeddings.word_embeddings.weight", "lm_head.bias", "lm_head.dense.weight"], "lm_head"),
+    ],
+)
+def test_the_tied_head_of_a_masked_language_model_is_its_words(names, head):
+    config = {"tie_word_embeddings": True}
+    words = next(name for name in names if "word_embeddings" in name)
+    aliases = tied_heads(config, names)
+    assert aliases == {f"{head}.decoder.weight": words, f"{head}.decoder.bias": f"{head}.bias"}
+    shapes = {name: (4,) if name.endswith("bias") else (8, 4) for name in names}
+    tied = Fake("a", {name: ArrayRef(name, shape) for name, shape in shapes.items()}, config=config, aliases=aliases)
+    own = {**shapes, f"{head}.decoder.weight": (8, 4)}
+    stored = Fake("b", {name: ArrayRef(name, shape) for name, shape in own.items()}, config=config)
+    plan = planned(LINEAR, tied, stored)
+    assert plan.dropped == {f"b: {head}.decoder.weight": f"tied to {words} in 'a'"}
+    untied = Fake("a", dict(stored), config={"tie_word_embeddings": False})
+    plan = planned(LINEAR, untied, Fake("b", dict(tied), config=config, aliases=aliases))
+    assert [ref.name for ref in tensor(plan, f"{head}.decoder.weight").inputs] == [f"{head}.decoder.weight", words]
 
 
 def test_a_merge_that_merges_nothing_is_warned_of():

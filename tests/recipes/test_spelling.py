@@ -94,7 +94,8 @@ def test_the_plan_says_so() -> None:
 def test_state_dicts_of_a_wrapped_module_merge_with_plain_ones() -> None:
     plain = {"w": torch.zeros(2), "b": torch.zeros(2)}
     wrapped = {f"module.{name}": value + 2 for name, value in plain.items()}
-    found = modelweave.merge([plain, wrapped])
+    with pytest.warns(modelweave.errors.ModelweaveWarning, match="2 tensors are taken by the names of"):
+        found = modelweave.merge([plain, wrapped])
     assert {name: value.tolist() for name, value in found.items()} == {"w": [1, 1], "b": [1, 1]}
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from modelweave.errors import CheckpointError
+from modelweave.errors import CheckpointError, CompatibilityError
+from modelweave.recipes.tokenizer_comparison import same_tokenizers
 from modelweave.recipes.tokenizer_files import read_tokenizer
 
 from .test_vocabulary import Folder, column, plan, words
@@ -73,6 +74,40 @@ def test_it_joins_a_union_and_the_result_encodes_as_before(pieces: bytes, tmp_pa
     assert json.loads((tmp_path / "tokenizer_config.json").read_text())["added_tokens_decoder"]["310"]["content"] == "<pad>"
     own = sentencepiece.SentencePieceProcessor(model_proto=pieces)
     assert loaded.encode(TEXT, add_special_tokens=False) == own.encode(TEXT)
+
+
+def test_special_tokens_keep_their_meaning_when_tokens_join(pieces: bytes, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    names = {"bos_token": "<s>", "eos_token": "<|end|>", "unk_token": "<unk>", "pad_token": "<|end|>"}
+    kind = {"tokenizer_class": "LlamaTokenizer"}
+    beside = {"tokenizer_config.json": kind, "special_tokens_map.json": names, "added_tokens.json": {"<|end|>": 310}}
+    a = Folder("a", 0, 311, {"tokenizer.model": pieces, **{name: json.dumps(value).encode() for name, value in beside.items()}})
+    b = Folder("b", 1000, 311, files(pieces, {"<|im_end|>": 310}), model_type="llama")
+    for name, data in plan([a, b], "union").side_files({}).items():
+        (tmp_path / name).write_bytes(data)
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    assert (loaded.eos_token, loaded.pad_token, loaded.eos_token_id, len(loaded)) == ("<|end|>", "<|end|>", 310, 312)
+    assert loaded.convert_tokens_to_ids("<|im_end|>") == 311
+
+
+def test_a_vocabulary_alone_keeps_the_names_that_transformers_gives(pieces: bytes) -> None:
+    found = read_tokenizer(Folder("a", 0, 310, {"tokenizer.model": pieces}, model_type="llama"))
+    assert found is not None
+    named = json.loads(found.files["tokenizer_config.json"])
+    assert (named["bos_token"], named["eos_token"], named["unk_token"]) == ("<s>", "</s>", "<unk>")
+
+
+def test_vocabularies_in_two_formats_are_compared(pieces: bytes) -> None:
+    a, b = Folder("a", 0, 310, files(pieces), model_type="llama"), Folder("b", 0, 310, files(pieces, {"<x>": 310}), model_type="llama")
+    spelled_out = read_tokenizer(a)
+    assert spelled_out is not None
+    same = Folder("c", 0, 310, {name: data for name, data in spelled_out.files.items() if name != "tokenizer.model"})
+    assert same_tokenizers([a, same]) is None and same_tokenizers([a, b]) is None  # <x> has no row
+    with pytest.raises(CompatibilityError, match="its vocabulary differs from that of 'a'"):
+        same_tokenizers([a, Folder("d", 0, 310, words([f"w{i}" for i in range(310)]))])
+    damaged = Folder("e", 0, 310, files(b"no pieces"), model_type="llama")
+    assert "whether the tokenizers are equal cannot be told" in (same_tokenizers([a, damaged]) or "")
 
 
 def test_beside_a_vocabulary_in_another_format_rows_follow_their_tokens(pieces: bytes) -> None:

@@ -195,7 +195,6 @@ def test_tokens_beside_a_sentencepiece_file_are_part_of_it():
     assert are_equal({"tokenizer_config": {"pad_token": "<s>", "chat_template": "x"}}, {})
     models = [opaque("x", {"added_tokens": one}), opaque("y", {"added_tokens": other})]
     assert vocabulary_digest(models[0]) != vocabulary_digest(models[1])
-    assert "different formats or contents" in (same_tokenizers(models) or "")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from .manifest import publishable, without_paths, without_secrets
+from ..errors import without_secrets
+from .manifest import publishable, without_paths
 
 _SAYS_NOTHING = ("other", "unknown")
 

@@ -21,6 +21,8 @@ from .side_tensors import SideTensors
 from .target import Parents, explained, real_target, refuse_existing
 from .tensors import Bytes, InFile
 
+DISCARDED = "an earlier unfinished run was discarded; --resume would have kept it"
+"""What the user is told of work that is thrown away."""
 _JOURNAL = ".journal"
 _FORMAT = 3
 
@@ -196,7 +198,7 @@ class FolderSink:
             self._keep(finished)
             return
         if not self._resume and self._staging.exists():
-            self.notice = "an earlier unfinished run was discarded; --resume would have kept it"
+            self.notice = DISCARDED
         self._discard()
         self._new = True
 

@@ -17,6 +17,7 @@ from .source import ByteSource, LocalSource
 from .tensors import Bytes
 
 _ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*)(@(?P<revision>[\w.][\w./-]*))?", re.ASCII)
+_TOKENIZERS = ("tokenizer", "vocab", "spiece.model", "sentencepiece", "spm.model", "tiktoken")
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -42,7 +43,7 @@ def hub_place(repo: str, revision: str | None, where: str, tried: Sequence[str] 
     cached = cached_snapshot(repo, revision)
     if constants.HF_HUB_OFFLINE:
         if cached is not None:
-            return LocalPlace(cached, where)
+            return _from_cache(cached, where, ())
         raise CheckpointError(_nowhere(where, repo, tried, "which is switched off by HF_HUB_OFFLINE and has no copy in the cache"))
     try:
         info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=20)
@@ -50,11 +51,21 @@ def hub_place(repo: str, revision: str | None, where: str, tried: Sequence[str] 
         # the hub's client raises errors of several libraries for a line that fails
         reason = _reason(error)
         if cached is not None and reason is None:
-            place = LocalPlace(cached, where)
-            place.warnings = (f"{where}: the hub cannot be reached ({line_of(error)}), the copy in the cache is taken, {cached.name[:12]}",)
-            return place
+            told = f"{where}: the hub cannot be reached ({line_of(error)}), the copy in the cache is taken, {cached.name[:12]}"
+            return _from_cache(cached, where, (told,))
         raise CheckpointError(_nowhere(where, repo, tried, reason or f"which cannot be reached ({line_of(error)})")) from error
     return HubPlace(repo, revision or "main", str(info.sha), where, info.siblings or [])
+
+
+def _from_cache(folder: Path, where: str, warnings: tuple[str, ...]) -> LocalPlace:
+    """The files of a snapshot that the cache holds, which may be some of the repository's."""
+    place = LocalPlace(folder, where)
+    names = place.sizes()
+    if "config.json" in names and not any(name.startswith(_TOKENIZERS) for name in names):
+        told = f"{where}: the cache holds no tokenizer; if the repository has one, it is neither compared nor copied"
+        warnings = (*warnings, told)
+    place.warnings = warnings
+    return place
 
 
 def cached_snapshot(repo: str, revision: str | None) -> Path | None:

@@ -15,9 +15,9 @@ from ..errors import CompatibilityError
 _LAYER_WORDS = frozenset(("layers", "layer", "h", "blocks", "block"))
 _BEFORE = (
     "embed", "wte", "wpe", "position", "patch", "class_token", "cls_token", "shared", "conv1.", "conv2.", "conv_in", "stem",
-    "ln_pre", "layernorm_pre", "pre_layrnorm", "pre_layernorm", "rotary", "relative",
+    "ln_pre", "layernorm_pre", "pre_layrnorm", "pre_layernorm", "rotary", "relative", "altup_proj", "per_layer_",
 )  # fmt: skip
-_AFTER = ("embed_out", "lm_head")
+_AFTER = ("embed_out", "lm_head", "unembed", ".embedding_norm.")
 
 
 class Place(NamedTuple):

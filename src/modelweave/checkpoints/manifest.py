@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import without_secrets
 from .json_text import parse_json
 from .tensors import Checkpoint
 
 NAME = "modelweave.json"
 FORMAT = 1
 
-_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
-_USER = re.compile(rf"({_SCHEME})[^\s/?#'\"]*@")
-_QUERY = re.compile(rf"({_SCHEME}[^\s?#'\"]*)[?#][^\s'\"]*")
 _SNAPSHOT = re.compile(r"/models--([^/]+)/snapshots/[^/]+$")
 _QUOTED = re.compile(r"'([^'\n]*)'")
 _ABSOLUTE = re.compile(r"(?:file://)?(?:/|~[^/]*/|[A-Za-z]:[\\/]|\\\\)(?=.*[^/\\])")
@@ -89,17 +87,6 @@ def recorded(checkpoint: Checkpoint) -> Mapping[str, Any]:
     if hasattr(checkpoint, "base") or NAME not in checkpoint.side_files():
         return {}
     return parse_json(checkpoint.side_file(NAME), f"model '{checkpoint.label}': '{NAME}'")
-
-
-def without_secrets(text: str) -> str:
-    """A text whose addresses have lost user, password, query and fragment.
-
-    >>> without_secrets("https://me:secret@host/model?X-Amz-Signature=1")
-    'https://host/model'
-    >>> without_secrets("model 's3://key:secret@bucket/a': no such file")
-    "model 's3://bucket/a': no such file"
-    """
-    return _QUERY.sub(r"\1", _USER.sub(r"\1", text))
 
 
 def without_paths(text: str) -> str:

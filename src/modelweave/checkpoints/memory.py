@@ -14,7 +14,7 @@ from ..errors import CheckpointError
 from .dtypes import DTYPES, TAG_OF_TORCH
 from .opened import fingerprint_of
 from .state_dict import name_of, state_dict_in
-from .tensors import Bytes, Checkpoint, TensorRef
+from .tensors import Bytes, Checkpoint, TensorRef, same_places
 
 _SAMPLE = 1 << 12
 
@@ -73,20 +73,14 @@ class MemoryCheckpoint(Checkpoint):
 def open_module(module: Any, label: str = "module") -> MemoryCheckpoint:
     """The parameters and persistent buffers of an nn.Module; tied ones appear once, their other names as aliases."""
     tensors, ignored = _split(module.state_dict(keep_vars=False), label)
-    first: dict[Any, str] = {}
-    aliases: dict[str, str] = {}
-    for name, ref in tensors.items():
-        tensor = ref.tensor
-        place = (tensor.device, tensor.data_ptr(), ref.shape, tuple(tensor.stride()), ref.dtype)
-        if ref.count and first.setdefault(place, name) != name:
-            aliases[name] = first[place]
+    aliases = _shared(tensors)
     buffers = frozenset(name for name, _ in module.named_buffers(remove_duplicate=False)) & tensors.keys()
     kept = {name: ref for name, ref in tensors.items() if name not in aliases}
     return MemoryCheckpoint(label, kept, ignored=ignored, config=_config(module), aliases=aliases, buffers=buffers)
 
 
 def open_mapping(values: Mapping[Any, Any], label: str = "state dict") -> MemoryCheckpoint:
-    """A state dict of torch tensors or numpy arrays.
+    """A state dict of torch tensors or numpy arrays; those that lie in one place are kept under each of their names.
 
     >>> ref = open_mapping({"w": np.arange(4, dtype=np.float32)})["w"]
     >>> ref, ref.read(1, 3).view(np.float32)
@@ -96,7 +90,7 @@ def open_mapping(values: Mapping[Any, Any], label: str = "state dict") -> Memory
     tensors, ignored = _split(state, label)
     if values and not tensors:
         raise CheckpointError(f"{label}: holds no tensors, expected a mapping from name to torch tensor or numpy array")
-    return MemoryCheckpoint(label, tensors, ignored={**around, **ignored})
+    return MemoryCheckpoint(label, tensors, ignored={**around, **ignored}, shared=_shared(tensors))
 
 
 def _split(values: Mapping[Any, Any], label: str) -> tuple[dict[str, ArrayTensor], dict[str, str]]:
@@ -111,6 +105,17 @@ def _split(values: Mapping[Any, Any], label: str) -> tuple[dict[str, ArrayTensor
         else:
             ignored[name] = f"it is of type {type(value).__name__}, no tensor"
     return tensors, ignored
+
+
+def _shared(tensors: Mapping[str, ArrayTensor]) -> dict[str, str]:
+    """Names of tensors that lie where an earlier one does, with that one's name."""
+    return same_places(tensors, {name: (*_place(ref.tensor), ref.shape, ref.dtype) for name, ref in tensors.items()})
+
+
+def _place(tensor: Any) -> tuple[Any, ...]:
+    if isinstance(tensor, np.ndarray):
+        return "cpu", tensor.__array_interface__["data"][0], tensor.strides
+    return str(tensor.device), tensor.data_ptr(), tuple(tensor.stride())
 
 
 def _is_tensor(value: Any) -> bool:

@@ -13,7 +13,6 @@ from typing import Any
 
 from ..errors import CheckpointError, printable
 from .hub import hub_id
-from .manifest import without_secrets
 from .opened import FileCheckpoint, open_file, open_place
 from .place import LocalPlace, Place
 from .source import LocalSource
@@ -139,8 +138,11 @@ def _split(text: str, near: Any) -> tuple[str, str] | None:
 
 def _is_remote(text: str, where: str) -> bool:
     """Whether a text with '+' is one address as a whole."""
-    if not _ADDRESS.fullmatch(text) or _ADDRESS.fullmatch(text.rpartition("+")[2]):
+    after = text.rpartition("+")[2]
+    if not _ADDRESS.fullmatch(text) or _ADDRESS.fullmatch(after):
         return False
+    if "?" in text and not set("&=%") & set(after):
+        return False  # a server may answer whatever stands in a query
     from .remote import remote_place
 
     try:
@@ -165,4 +167,4 @@ def _near_names(text: str, near: Any) -> str:
 
 
 def _shown(text: str) -> str:
-    return without_secrets(printable(text.encode("utf-8", "backslashreplace").decode()))[:200]
+    return printable(text.encode("utf-8", "backslashreplace").decode())[:200]

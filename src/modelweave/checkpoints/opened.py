@@ -33,7 +33,8 @@ class FileCheckpoint(Checkpoint):
         names = {} if place is None else place.sizes()
         if place is not None and "config.json" in names:
             config = parse_json(place.read("config.json"), f"{place.where}: 'config.json'")
-        super().__init__(label, weights.tensors, config=config, aliases=tied_heads(config, weights.tensors))
+        shared = {name: first for file in weights.files for name, first in file.shared.items()}
+        super().__init__(label, weights.tensors, config=config, aliases=tied_heads(config, weights.tensors), shared=shared)
         self.metadata, self.ignored = dict(weights.metadata), dict(weights.ignored)
         self.warnings = (*weights.warnings, *(() if place is None else place.warnings))
         self.folder: Path | None = None if place is None else place.folder

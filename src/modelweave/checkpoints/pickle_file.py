@@ -17,7 +17,7 @@ from .pickle_globals import Storage, Stored
 from .pickle_machine import unpickle
 from .source import ByteSource, SourceFile, ended
 from .state_dict import described, name_of, state_dict_in
-from .tensors import Bytes, InFile, TensorRef
+from .tensors import Bytes, InFile, TensorRef, same_places
 from .weights_file import WeightsFile
 
 PICKLE_LIMIT = 512 << 20
@@ -48,15 +48,17 @@ def read_pickle_file(source: ByteSource) -> WeightsFile:
         raise CheckpointError(f"{where}: holds no tensors, expected a mapping from name to tensor; save a state dict")
     tensors: dict[str, TensorRef] = {}
     ignored: dict[str, str] = {}
+    places: dict[str, Any] = {}
     for key, entry in state.items():
         name = name_of(key, where)
         if name in tensors or name in ignored:
             raise CheckpointError(f"{where}: has two entries that are called '{name[:80]}'; rename one and save it again")
         if isinstance(entry, Stored):
             tensors[name] = reference(name, entry, storages, where)
+            places[name] = (entry.storage.key, entry.offset, entry.shape, entry.strides, entry.dtype)
         else:
             ignored[name] = f"it is {described(entry)}, no tensor"
-    return WeightsFile(source, tensors, digest, ignored={**around, **ignored})
+    return WeightsFile(source, tensors, digest, ignored={**around, **ignored}, shared=same_places(tensors, places))
 
 
 def _is_tensor(entry: Any) -> bool:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from ..errors import CheckpointError
-from .manifest import without_secrets
+from ..errors import CheckpointError, without_secrets
 from .place import SUBFOLDERS, Place
 from .shards import PREFERRED
 from .source import ByteSource
@@ -25,13 +23,28 @@ HEAD = 128 << 10
 """Bytes of a file's first request when it is asked for less: most headers are whole in them, and a second request costs more."""
 ATTEMPTS = 4
 FIRST_WAIT = 0.25
+SILENCE = 30.0
+"""So many seconds a web server may say nothing before its line counts as failed."""
+MOST_LISTED = 500
 _BUSY = (408, 425, 429)
 _ABSENT = (None, 404, 410)
 _FIXED = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ImportError)
 _GUESSED = (
     *PREFERRED,
     *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "chat_template.jinja", "preprocessor_config.json"),
+    *(
+        "vocab.json",
+        "merges.txt",
+        "vocab.txt",
+        "tokenizer.model",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+        "spm.model",
+        "tiktoken.model",
+        "chat_template.json",
+        "chat_template.jinja",
+        "preprocessor_config.json",
+    ),
     *("processor_config.json", "README.md", "LICENSE", "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"),
 )
 
@@ -86,7 +99,7 @@ class RemoteSource(ByteSource):
         stamp: Callable[[], str] = str,
     ) -> None:
         self.fs, self.path, self.size = fs, path, size
-        self.name = plain_name(path)
+        self.name = path.partition("?")[0].rpartition("/")[2]
         self._stamp_now, self.stamp = stamp, stamp()
         self.where = where or f"'{self.name}'"
         self._cache = cache or BlockCache()
@@ -131,15 +144,18 @@ class RemoteSource(ByteSource):
                 raise OSError(f"{len(data)} of {stop - start} bytes came")
             return data
 
-        data: bytes = patiently(once, self.where)
+        try:
+            data: bytes = patiently(once, self.where)
+        except _FIXED as error:
+            raise CheckpointError(f"{self.where}: was there, and is not any more ({line_of(error)}); check the address") from error
         return data
 
 
 class RemotePlace(Place):
-    """A folder behind an fsspec address, or one file in it when the rest cannot be listed."""
+    """A folder behind an fsspec address, or one file in it when the rest cannot be listed. query: what each request ends with."""
 
-    def __init__(self, fs: Any, root: str, where: str, address: str) -> None:
-        self.fs, self.root, self.where, self._address = fs, root.rstrip("/"), where, address
+    def __init__(self, fs: Any, root: str, where: str, address: str, query: str = "") -> None:
+        self.fs, self.root, self.where, self._address, self._query = fs, root.rstrip("/"), where, address, query
         self._cache = BlockCache()
         self._infos: dict[str, Mapping[str, Any]] | None = None
 
@@ -154,12 +170,25 @@ class RemotePlace(Place):
             if not found and self._is_web:
                 # a web server without listings still answers for names
                 self.lists_all = False
-                for name in _GUESSED:
-                    with contextlib.suppress(Refused):
-                        info = self._info(name)
-                        found |= {name: info} if info is not None else {}
+                found = self._asked(_GUESSED)
             self._infos = found
         return self._infos
+
+    def _asked(self, names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+        """Those of the names that a server has. Raises Refused where it refuses so many that nothing is left."""
+        found: dict[str, Mapping[str, Any]] = {}
+        refusal: Refused | None = None
+        for name in names:
+            try:
+                info = self._info(name)
+            except Refused as error:
+                refusal = error
+                continue
+            if info is not None:
+                found[name] = info
+        if refusal is not None and not found:
+            raise refusal
+        return found
 
     @property
     def _is_web(self) -> bool:
@@ -168,30 +197,40 @@ class RemotePlace(Place):
 
     def _list(self, path: str, prefix: str) -> dict[str, Mapping[str, Any]]:
         try:
-            rows = patiently(lambda: self.fs.ls(path, detail=True), self.where)
+            rows = patiently(lambda: self.fs.ls(path + self._query, detail=True), self.where)
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except Refused:
             if self._is_web:  # many servers show files, but no listings
                 return {}
             raise
-        files = [row for row in rows if row.get("type") == "file" and isinstance(row.get("size"), int)]
-        return {prefix + str(row["name"]).rstrip("/").rpartition("/")[2]: row for row in files}
+        files = {prefix + _name_in(str(row["name"])): row for row in rows if row.get("type") == "file"}
+        unsized = [name for name, row in files.items() if not isinstance(row.get("size"), int)]
+        # a page with links names files without their sizes
+        return {name: row for name, row in files.items() if name not in unsized} | self._asked(unsized[:MOST_LISTED])
 
     def _info(self, name: str) -> Mapping[str, Any] | None:
         try:
-            info: Mapping[str, Any] = patiently(lambda: self.fs.info(f"{self.root}/{name}"), self.where)
+            info: Mapping[str, Any] = patiently(lambda: self.fs.info(self._path(name)), self.where)
         except FileNotFoundError:
             return None
-        return info if info.get("type", "file") == "file" and isinstance(info.get("size"), int) else None
+        if info.get("type", "file") != "file":
+            return None
+        if not isinstance(info.get("size"), int):
+            self.warnings = (*self.warnings, f"{self.where}: the server does not tell the size of '{name}', which is left out")
+            return None
+        return info
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}{self._query}"
 
     def open(self, name: str) -> RemoteSource:
         infos = self._infos or {}
-        path, where = f"{self.root}/{name}", f"{self.where}: '{plain_name(name)}'"
+        where = f"{self.where}: '{name}'"
         info = infos.get(name) or self._info(name)
         if info is None:
             raise CheckpointError(f"{where} is missing or its size is not told; check the address or download it first")
-        return RemoteSource(self.fs, path, int(info["size"]), self._cache, where, lambda: self._stamp_now(name))
+        return RemoteSource(self.fs, self._path(name), int(info["size"]), self._cache, where, lambda: self._stamp_now(name))
 
     def origin(self) -> dict[str, Any]:
         return {"address": public(self._address)}
@@ -206,17 +245,12 @@ class RemotePlace(Place):
 
 def _marks(info: Mapping[str, Any] | None) -> str:
     """What a server says of a file's version."""
-    marks = [(info or {}).get(key) for key in ("size", "ETag", "etag", "mtime", "LastModified", "created")]
+    marks = [(info or {}).get(key) for key in ("size", "ETag", "etag", "mtime", "LastModified", "Last-Modified", "created")]
     return " ".join(str(mark) for mark in marks if mark is not None)
 
 
-def plain_name(path: str) -> str:
-    """A file's name in an address, without a query.
-
-    >>> plain_name("https://host/a/model.safetensors?download=1")
-    'model.safetensors'
-    """
-    return path.partition("?")[0].rpartition("/")[2]
+def _name_in(path: str) -> str:
+    return path.partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
 def remote_place(address: str, where: str) -> tuple[RemotePlace, str | None]:
@@ -224,16 +258,26 @@ def remote_place(address: str, where: str) -> tuple[RemotePlace, str | None]:
     from fsspec.core import url_to_fs
 
     try:
-        fs, path = url_to_fs(address)
+        fs, path = url_to_fs(address, **_patience(address))
     except ImportError as error:
         raise CheckpointError(f"{where}: this kind of address needs a package that is not installed ({error}); install it") from error
     except Exception as error:
         raise CheckpointError(f"{where}: is no address that fsspec understands ({line_of(error)}); check it") from error
-    bare, mark, query = path.partition("?")
+    is_web = address.startswith(("http://", "https://"))
+    bare, mark, query = path.partition("?") if is_web else (path, "", "")
     root, _, name = bare.rstrip("/").rpartition("/")
     if name.endswith((".safetensors", ".bin", ".pt", ".pth", ".ckpt")):
-        return RemotePlace(fs, root, where, address), name + mark + query
-    return RemotePlace(fs, path, where, address), None
+        return RemotePlace(fs, root, where, address, mark + query), name
+    return RemotePlace(fs, bare, where, address, mark + query), None
+
+
+def _patience(address: str) -> dict[str, Any]:
+    """Options for a web server: how long it may stay silent."""
+    if not address.startswith(("http://", "https://")):
+        return {}
+    from aiohttp import ClientTimeout
+
+    return {"client_kwargs": {"timeout": ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE)}}
 
 
 Answer = TypeVar("Answer")
@@ -256,7 +300,7 @@ def patiently(once: Callable[[], Answer], where: str) -> Answer:
         except Exception as error:
             # each file system has exceptions of its own for a line that fails
             status = status_of(error)
-            for_good = isinstance(error, _FIXED) if status is None else 400 <= status < 500 and status not in _BUSY
+            for_good = (isinstance(error, _FIXED) and not _lost(error)) if status is None else 400 <= status < 500 and status not in _BUSY
             if for_good and status in _ABSENT and isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)):
                 raise
             if for_good:
@@ -265,6 +309,12 @@ def patiently(once: Callable[[], Answer], where: str) -> Answer:
                 raise CheckpointError(f"{where}: cannot be read after {ATTEMPTS} attempts ({line_of(error)}); try again later") from error
             time.sleep(FIRST_WAIT * 2**attempt)
     raise AssertionError
+
+
+def _lost(error: Exception) -> bool:
+    """Whether it is the line that failed: fsspec tells of missing files then, too."""
+    cause = error.__cause__
+    return isinstance(error, FileNotFoundError) and cause is not None and not isinstance(cause, _FIXED)
 
 
 def status_of(error: BaseException | None) -> int | None:

@@ -16,13 +16,14 @@ class Stages:
     """The hidden folder for them, one numbered folder each, so that no name of a recipe becomes a path.
 
     Use it as a context: inside, nobody else merges into the same place. resume: keep what an earlier run left. lock: of `out`.
+    discarded: whether an earlier run had left something that was not to be kept.
     Raises OutputError before anything is written when `out` exists, is in use or cannot be written.
     """
 
     def __init__(self, out: str | os.PathLike[str], *, resume: bool = False) -> None:
         self.out = real_target(out)
         self.folder = self._beside("stages")
-        self._resume = resume
+        self._resume, self.discarded = resume, False
         self.lock = FolderLock(self._beside("lock"), self.out)
         self._parents = Parents(self.out)
 
@@ -33,6 +34,7 @@ class Stages:
                 self._parents.make()
                 self.lock.take()
                 if not self._resume:
+                    self.discarded = self.folder.exists()
                     self.remove()
         except BaseException:
             self.__exit__(None, None, None)

@@ -81,6 +81,7 @@ class Checkpoint(Mapping[str, TensorRef]):
 
     label: how the user named it, for messages. config: the parsed config.json or None.
     aliases: names that are not stored because they share another's data, as in lm_head.weight -> model.embed_tokens.weight.
+    shared: names that are stored as views of another's data, as a state dict holds tied weights.
     buffers: names that a module declares as buffers (BatchNorm statistics); they are copied, never averaged.
     provenance: for the manifest: path or repository, revision, files with size and hash where known.
     """
@@ -88,6 +89,7 @@ class Checkpoint(Mapping[str, TensorRef]):
     label: str
     config: dict[str, Any] | None
     aliases: Mapping[str, str]
+    shared: Mapping[str, str]
     buffers: frozenset[str]
 
     def __init__(
@@ -97,6 +99,7 @@ class Checkpoint(Mapping[str, TensorRef]):
         *,
         config: dict[str, Any] | None = None,
         aliases: Mapping[str, str] | None = None,
+        shared: Mapping[str, str] | None = None,
         buffers: frozenset[str] = frozenset(),
     ) -> None:
         for name in tensors:
@@ -105,7 +108,7 @@ class Checkpoint(Mapping[str, TensorRef]):
                     f"model '{label}': the tensor name {name[:80]!r} is no valid text; rename it and save the model again"
                 )
         self.label, self._tensors, self.config = label, dict(tensors), config
-        self.aliases, self.buffers = dict(aliases or {}), buffers
+        self.aliases, self.shared, self.buffers = dict(aliases or {}), dict(shared or {}), buffers
 
     def __getitem__(self, name: str) -> TensorRef:
         return self._tensors[name]
@@ -157,3 +160,10 @@ class Sink(Protocol):
 
     def notes(self, name: str) -> tuple[str, ...]:
         """What an earlier run noted of a tensor that it finished."""
+
+
+def same_places(tensors: Mapping[str, TensorRef], places: Mapping[str, Any]) -> dict[str, str]:
+    """Names of tensors that lie where an earlier one does, with that one's name. places: where each lies, with shape, order and type."""
+    first: dict[Any, str] = {}
+    found = {name: first.setdefault(place, name) for name, place in places.items() if tensors[name].count}
+    return {name: other for name, other in found.items() if other != name}

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "shared.weight", "embed_in.weight")
-_HEADS = ("lm_head.weight", "embed_out.weight", "output.weight", "cls.predictions.decoder.weight")
+_EMBEDDINGS = (
+    ".embed_tokens.weight", ".wte.weight", ".word_embeddings.weight", ".shared.weight", ".embed_in.weight", ".tok_embeddings.weight",
+    ".embeddings.weight",
+)  # fmt: skip
+_HEADS = (".lm_head.weight", ".embed_out.weight", ".lm_head.decoder.weight", ".cls.predictions.decoder.weight")
+_BIASES = {"cls.predictions.decoder.weight": "cls.predictions.bias", "lm_head.decoder.weight": "lm_head.bias"}
+"""Heads whose bias has a second name, too."""
 
 
 def tied_heads(config: Mapping[str, Any] | None, names: Collection[str]) -> dict[str, str]:
@@ -15,15 +20,34 @@ def tied_heads(config: Mapping[str, Any] | None, names: Collection[str]) -> dict
     >>> tied_heads({"tie_word_embeddings": True}, ["model.embed_tokens.weight", "model.norm.weight"])
     {'lm_head.weight': 'model.embed_tokens.weight'}
     """
-    if not is_tied(config) or any(name == head or name.endswith("." + head) for name in names for head in _HEADS):
+    embedding = input_embedding(names)
+    if not is_tied(config) or embedding is None or any(is_head(name) or f".{name}".endswith(".output.weight") for name in names):
         return {}
+    head = _head_beside(names, embedding)
+    bias, second = _BIASES.get(head, ""), head.removesuffix("weight") + "bias"
+    return {head: embedding, **({second: bias} if bias in names and second not in names else {})}
+
+
+def is_head(name: str) -> bool:
+    """Whether a name is that of an output head.
+
+    >>> is_head("lm_head.weight"), is_head("score.weight")
+    (True, False)
+    """
+    return f".{name}".endswith(_HEADS)
+
+
+def input_embedding(names: Collection[str]) -> str | None:
+    """The name of the input embedding, None where there is none.
+
+    >>> input_embedding(["bert.embeddings.position_embeddings.weight", "bert.embeddings.word_embeddings.weight"])
+    'bert.embeddings.word_embeddings.weight'
+    """
     for ending in _EMBEDDINGS:
-        found = sorted((name for name in names if name == ending or name.endswith("." + ending)), key=lambda name: (len(name), name))
+        found = [name for name in names if f".{name}".endswith(ending)]
         if found:
-            # older multimodal checkpoints keep the head beside the text model, inside one prefix
-            prefix = "language_model." if found[0].startswith("language_model.") else ""
-            return {f"{prefix}lm_head.weight": found[0]}
-    return {}
+            return min(found, key=lambda name: (len(name), name))
+    return None
 
 
 def is_tied(config: Mapping[str, Any] | None) -> bool:
@@ -31,3 +55,13 @@ def is_tied(config: Mapping[str, Any] | None) -> bool:
     inner = (config or {}).get("text_config")
     flag = (config or {}).get("tie_word_embeddings", inner.get("tie_word_embeddings") if isinstance(inner, Mapping) else None)
     return flag is True
+
+
+def _head_beside(names: Collection[str], embedding: str) -> str:
+    """How a model with these tensors calls its head."""
+    if any(name.startswith("cls.predictions.") for name in names):
+        return "cls.predictions.decoder.weight"
+    if "lm_head.dense.weight" in names:
+        return "lm_head.decoder.weight"
+    # older multimodal checkpoints keep the head beside the text model, inside one prefix
+    return "language_model.lm_head.weight" if embedding.startswith("language_model.") else "lm_head.weight"

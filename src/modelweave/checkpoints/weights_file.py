@@ -11,10 +11,14 @@ from .tensors import TensorRef
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """tensors: by name. ignored: entries that are no tensors, with the reason. metadata: the header's free text."""
+    """tensors: by name. ignored: entries that are no tensors, with the reason. metadata: the header's free text.
+
+    shared: names whose data are those of another name.
+    """
 
     source: ByteSource
     tensors: Mapping[str, TensorRef]
     header_sha256: str
     ignored: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    shared: Mapping[str, str] = field(default_factory=dict)

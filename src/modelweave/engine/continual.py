@@ -16,7 +16,7 @@ from ..checkpoints.memory_sink import MemorySink
 from ..checkpoints.open import open_checkpoint
 from ..errors import ParameterError
 from ..recipes.in_memory import plan_members
-from .members import engine_options, with_aliases
+from .members import engine_options, tell, with_aliases
 from .run import Progress, run
 from .two_pass import Kept
 
@@ -70,6 +70,7 @@ class Continual:
         arrived = open_checkpoint(model, label=None if named else f"model {int(self.record.get('count', 0)) + 1}")
         earlier = [_Earlier(self._state(), {self.method: self.record})] if self.merged else []
         plan = plan_members([*earlier, arrived], method=self.method, base=self.base, parameters=self.parameters, seed=self.seed)
+        tell(plan.warnings)
         tensors = [t if t.method is None else replace(t, dtype="F64" if t.wide else "F32") for t in plan.tensors]
         sink, kept = MemorySink((t.name, t.shape, t.dtype) for t in tensors), Kept()
         run(tensors, sink, kept=kept, progress=progress, **options)

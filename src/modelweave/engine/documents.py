@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints.folder import DISCARDED
 from ..checkpoints.manifest import NAME, recorded
 from ..checkpoints.open import open_checkpoint
 from ..checkpoints.stages import Stages
@@ -66,31 +67,28 @@ def merge_recipe(
         made_of_earlier = bool(documents[number].needs)
         return build_plan(documents[number], near=path.parent, opened=opened, seed=seed) if made_of_earlier else plans[number]
 
-    last, needed, reused, records = len(documents) - 1, ancestors(documents), 0, dict[str, Any]()
+    last, needed, records = len(documents) - 1, ancestors(documents), dict[str, Any]()
+    notices: list[str] = []
     warnings = [not_needed(documents[number]) for number in range(last) if number not in needed]
     with Stages(out, resume=resume) as stages:
+        notices += [DISCARDED] if stages.discarded else []
         for number in needed:
             name, folder = str(documents[number].name), stages.place(number + 1)
             with in_document(name):
                 plan = planned(number)
                 if stages.is_there(folder, fingerprint(plan, plan.seed), _fingerprint_of(folder)):
-                    reused += 1
-                else:
-                    write_plan(plan, folder, **options)
+                    notices.append(f"document '{name}' was already merged")
+                elif notice := write_plan(plan, folder, **options).notice:
+                    notices.append(f"document '{name}': {notice}")
                 opened[name] = open_checkpoint(folder, label=name)
                 records[name] = recorded(opened[name])
             warnings += [f"document '{name}': {warning}" for warning in records[name].get("warnings", ())]
         with in_document(documents[last].name if last else None):
             result = write_plan(planned(last), out, earlier=records, lock=stages.lock, **options)
         stages.remove()
-    return replace(result, warnings=(*warnings, *result.warnings), notice=_notice(result.notice, reused, resume))
-
-
-def _notice(notice: str, reused: int, resume: bool) -> str:
-    """What became of the work of an earlier run."""
-    if notice or not resume:
-        return notice
-    return f"resumed: {reused} of its documents were already merged" if reused else "nothing to resume; started from the beginning"
+    notices += [result.notice] if result.notice else []
+    notices += ["nothing to resume; started from the beginning"] if resume and not notices else []
+    return replace(result, warnings=(*warnings, *result.warnings), notice="; ".join(dict.fromkeys(notices)))
 
 
 def _fingerprint_of(folder: Path) -> str | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,7 +15,7 @@ from ..checkpoints.decode import as_torch, torch_type
 from ..checkpoints.memory_sink import MemorySink
 from ..checkpoints.open import open_checkpoint
 from ..checkpoints.tensors import Checkpoint
-from ..errors import CompatibilityError, ParameterError, unknown
+from ..errors import CompatibilityError, ModelweaveWarning, ParameterError, unknown, without_secrets
 from ..method import Method
 from ..recipes.in_memory import plain, plan_members
 from ..recipes.plan import Plan, TensorPlan
@@ -82,8 +84,10 @@ def merge(
     """
     plan = _plan(models, method, base, dtype, missing, preset, after, seed, parameters)
     options = engine_options(threads, memory, device, allow_nonfinite, seed)
+    tell(plan.warnings)
     if out is not None:
-        write_plan(plan, out, **options)
+        written = write_plan(plan, out, **options)
+        tell([text for text in written.warnings if text not in plan.warnings])
         return {}
     return _state_dict(plan, options)
 
@@ -119,6 +123,7 @@ def prepare(
         raise ParameterError("prepare: scale is what .at(scale) is for; leave it out here")
     plan = _plan(models, method, base, None, missing, preset, after, seed, parameters)
     options = engine_options(threads, memory, device, allow_nonfinite, seed)
+    tell(plan.warnings)
     return _direction(plan, options)[0]
 
 
@@ -140,8 +145,16 @@ def prepare_masked(
 
 def engine_options(threads: int | None, memory: int | str, device: Any, allow_nonfinite: bool, seed: int = 0) -> dict[str, Any]:
     """What the engine takes beside a plan."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        raise ParameterError(f"seed: expected a whole number from 0 on, got {seed!r}")
     limit = parse_size(memory, "memory")
-    return {"threads": threads, "memory": limit, "device": str(device), "seed": seed, "allow_nonfinite": allow_nonfinite}
+    return {"threads": threads, "memory": limit, "device": str(device), "seed": int(seed), "allow_nonfinite": allow_nonfinite}
+
+
+def tell(sentences: Iterable[str]) -> None:
+    """Show sentences to whoever called the function that calls this."""
+    for sentence in sentences:
+        warnings.warn(without_secrets(sentence), ModelweaveWarning, stacklevel=3)
 
 
 def _direction(plan: Plan, options: Mapping[str, Any], *, masked: bool = False) -> tuple[Prepared, MemorySink]:
@@ -177,7 +190,9 @@ def _plan(
     members = open_members(sources)
     again = [member for (_, source), member in zip(sources, members, strict=True) if _same(source, base)]
     ancestor = again[0] if again else None if base is None else _labelled(open_checkpoint(base), "base")
-    shared, each = _split(row, parameters, [m.label for m in members])
+    if base is not None and not again and row.needs.base == "input" and any(p.name == "weight" and p.required for p in row.parameters):
+        raise ParameterError(f"merge: {method} takes a base for a model like all others; list it among the models, with its weight")
+    shared, each = _split(row, parameters, [(key, m.label) for (key, _), m in zip(sources, members, strict=True)])
     return plan_members(
         members,
         method=method,
@@ -222,8 +237,12 @@ def _labelled(checkpoint: Checkpoint, place: str) -> Checkpoint:
     return checkpoint
 
 
-def _split(row: Method, parameters: Mapping[str, Any], labels: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Shared parameters, and one dict a member: scalars for all, lists by position, dicts by label. Weights are 1 unless given."""
+def _split(row: Method, parameters: Mapping[str, Any], labels: Sequence[tuple[Any, str]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Shared parameters, and one dict a member: scalars for all, lists by position, dicts by name. Weights are 1 unless given.
+
+    labels: for each member the key under which it was given, and its label.
+    """
+    known = {name for pair in labels for name in pair}
     shared: dict[str, Any] = {}
     weighted = any(p.name == "weight" and p.required for p in row.parameters)
     each: list[dict[str, Any]] = [{"weight": 1.0} if weighted else {} for _ in labels]
@@ -233,11 +252,11 @@ def _split(row: Method, parameters: Mapping[str, Any], labels: Sequence[str]) ->
         if parameter.scope == "shared":
             shared[parameter.name] = value
             continue
-        if isinstance(value, Mapping) and "value" not in value:
-            strangers = [str(label) for label in value if label not in labels]
+        strangers = [str(name) for name in value if name not in known] if isinstance(value, Mapping) else []
+        if isinstance(value, Mapping) and not (strangers and "value" in value):
             if strangers:
-                raise ParameterError(f"merge: {word}: " + unknown("model", strangers[0], labels))
-            values = [value.get(label) for label in labels]
+                raise ParameterError(f"merge: {word}: " + unknown("model", strangers[0], [label for _, label in labels]))
+            values = [value.get(key, value.get(label)) for key, label in labels]
         elif _is_setting(value):
             values = [value] * len(labels)
         elif isinstance(value, list):

@@ -17,9 +17,9 @@ from ..catalog import METHODS
 from ..checkpoints.card import model_card
 from ..checkpoints.folder import FolderSink
 from ..checkpoints.lock import FolderLock
-from ..checkpoints.manifest import NAME, manifest, without_secrets
+from ..checkpoints.manifest import NAME, manifest
 from ..checkpoints.target import refuse_inside
-from ..errors import OutputError
+from ..errors import OutputError, without_secrets
 from ..recipes.describe import parameter_sets
 from ..recipes.plan import Plan
 from .run import Progress, TensorReport, run, thread_count
@@ -104,7 +104,8 @@ def fingerprint(plan: Plan, seed: int) -> str:
     files = {name: hashlib.sha256(content).hexdigest() for name, content in plan.side_files.items()}
     asked = [plan.recipe, seed, parameter_sets(plan.tensors)]
     text = json.dumps([__version__, asked, inputs, tensors, plan.config, files], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+    # a link that was signed anew leads to the same files
+    return hashlib.sha256(without_secrets(text).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def input_folders(plan: Plan) -> list[Path]:

@@ -152,7 +152,7 @@ def _choose(
             chosen.windows[i] = _window(answer, i, plan.count)
             edges += [e for e in (chosen.windows[i].upper, chosen.windows[i].lower) if e is not None]
         elif answer.low < 1:
-            record["key0"], record["key1"] = bench.keys(plan.name, member, seed)
+            record["key0"], record["key1"] = bench.keys(plan.stream or plan.name, member, seed)
             if answer.low == answer.high:
                 record["kind"], record["below"] = KEEP_CHANCE, round(answer.low * (1 << 24))
             else:

@@ -124,6 +124,7 @@ def _merged(
         per_input=tuple(own),
         layer=output.layer,
         layers=output.layers,
+        stream=around.donor.checkpoint.shared.get(output.name, ""),
     )
     _check_answer(plan)
     return plan

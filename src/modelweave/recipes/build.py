@@ -14,7 +14,7 @@ from .assemble import check_counts, tensor_plan
 from .chat_template import chat_template_text, with_chat_template
 from .document import Document, Module
 from .inherit import config_warnings, inherited_files, joint_licence, result_config
-from .outputs import Output, Territory, outputs_of, territories_of
+from .outputs import Output, Territory, first_layers_moved, outputs_of, territories_of
 from .parameters import check_levels, check_preset, filters_used
 from .parts import Surroundings, main_type
 from .plan import Plan, TensorPlan
@@ -61,7 +61,7 @@ def build_plan(
     tensors = tuple(plan for plan in (tensor_plan(output, around) for output in kept) if plan is not None)
     if not tensors:
         raise CompatibilityError(f"the inputs {', '.join(views)} have no tensor in common; check that they are models of one kind")
-    warnings += _unmatched(document, regions, rules, outputs)
+    warnings += _unmatched(document, regions, rules, outputs) + first_layers_moved(territories, donor)
     return _finished(document, tensors, around, territories, warnings, untied, seed)
 
 
@@ -96,12 +96,13 @@ def _without_tied(outputs: Sequence[Output], around: Surroundings) -> tuple[list
         tying = [view for view in views if output.name not in view.checkpoint and view.leaves_out(output.name)]
         if not donor.leaves_out(output.name):
             kept.append(output)
-            warnings += [f"model '{v.label}' ties {output.name} to {v.stored(output.name)}, the result keeps them apart" for v in tying]
+            if output.name not in donor.checkpoint.shared:
+                warnings += [f"model '{v.label}' ties {output.name} to {v.stored(output.name)}, the result keeps them apart" for v in tying]
             continue
-        apart = [view for view in views if output.name in view.checkpoint and not view.leaves_out(output.name)]
+        apart = [view for view in views if output.name in view.checkpoint and not view.is_tied(output.name)]
         if apart and policy == "error":
             raise CompatibilityError(
-                f"model '{apart[0].label}': {output.name} is stored on its own, '{donor.label}' ties it to {donor.stored(output.name)}; "
+                f"model '{apart[0].label}': {output.name} is stored on its own, '{donor.label}' ties it to {donor.tied_to(output.name)}; "
                 "set missing to 'base' to keep it tied or to 'union' to untie the result"
             )
         if apart and policy == "union":
@@ -111,7 +112,7 @@ def _without_tied(outputs: Sequence[Output], around: Surroundings) -> tuple[list
             continue
         for view in views:
             if output.name in view.checkpoint:
-                around.ledger.drop(view, output.name, f"tied to {donor.stored(output.name)} in '{donor.label}'")
+                around.ledger.drop(view, output.name, f"tied to {donor.tied_to(output.name)} in '{donor.label}'")
         warnings += [f"model '{view.label}': its own {output.name} is left out, '{donor.label}' ties it" for view in apart]
     return kept, untied, warnings
 
@@ -140,7 +141,7 @@ def _finished(
     checkpoints = tuple(view.checkpoint for view in views.values())
     dtype, more = _types(document, tensors, checkpoints, donor.checkpoint)
     warnings += more
-    config, more = result_config(document, donor, views, territories, untied, dtype)
+    config, more = result_config(document, donor, views, territories, {t.name for t in tensors}, untied, dtype)
     warnings += more
     files = inherited_files(donor.checkpoint)
     if vocabulary is None:

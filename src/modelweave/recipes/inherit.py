@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ..checkpoints.tensors import Checkpoint
-from ..errors import RecipeError
+from ..errors import CompatibilityError, RecipeError
 from .document import Document
-from .layer_config import kinds_by_position, layers_key, with_layers
+from .layer_config import kinds_by_position, layers_key, sized_by_depth, with_layers, without_further
 from .outputs import Territory
 from .views import View
 from .yaml_text import read_yaml
@@ -26,11 +27,17 @@ _WEIGHT_WORDS = (".index.json", "safetensors", "pytorch_model", "training_args",
 
 
 def result_config(
-    document: Document, donor: View, views: Mapping[str, View], territories: Sequence[Territory], untied: bool, dtype: str | None = None
+    document: Document,
+    donor: View,
+    views: Mapping[str, View],
+    territories: Sequence[Territory],
+    names: AbstractSet[str],
+    untied: bool,
+    dtype: str | None = None,
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """The donor's config with the number of layers, the dtype and the tie as they are in the result; and warnings.
 
-    dtype: of the result where that is neither the donor's nor said in the recipe.
+    names: of the result's tensors. dtype: of the result where that is neither the donor's nor said in the recipe.
     """
     if donor.checkpoint.config is None:
         return None, []
@@ -49,11 +56,19 @@ def result_config(
         for block in territory.region.blocks:
             first = block.sources[0]
             parts.append((views[first.label].checkpoint.config, first.first, first.first + (block.count or 0)))
+        if share := sized_by_depth(config, key, parts):
+            raise CompatibilityError(
+                f"{territory.region.where}: config.json of '{donor.label}' has {share}, so that tensors outside the layers hold a part for "
+                f"each of {held} layers; keep their number"
+            )
         if moved := kinds_by_position(config, key, parts):
             warnings.append(
                 f"config.json tells kinds of layers by their number ({', '.join(moved)}), and the stack numbers them anew; check it"
             )
         config = with_layers(config, key, parts)
+    stacked = any(territory.stack is not None for territory in territories)
+    if donor.extra_from is not None and (stacked or not donor.further & names):
+        config = without_further(config)
     word = document.out_dtype or document.dtype or dtype
     if word is not None:
         config = _with_dtype(config, word, top=True)

@@ -32,8 +32,13 @@ _BY_POSITION = (
     "first_k_dense_replace", "decoder_sparse_step", "interleave_moe_layer_step", "attn_layer_period", "attn_layer_offset",
     "expert_layer_period", "expert_layer_offset", "full_attention_interval", "sliding_window_pattern", "no_rope_layer_interval",
     "global_attn_every_n_layers", "cross_attention_interval", "num_dense_layers", "moe_layer_start_index", "moe_layer_end_index",
-    "moe_layer_interval",
+    "moe_layer_interval", "block_types",
 )  # fmt: skip
+_SHARES = ("hidden_size_per_layer_input",)
+_ALTERNATING = ("gemma2",)
+"""Models whose layers slide their window in turns, where no `layer_types` says which."""
+
+FURTHER = "num_nextn_predict_layers"
 
 Path = tuple[str, ...]
 Part = tuple[Mapping[str, Any] | None, int, int]
@@ -98,6 +103,8 @@ def with_layers(config: Mapping[str, Any], key: Path, parts: Sequence[Part]) -> 
         spot = spot[word]
     count = spot.get(key[-1], spot.get("num_layers"))
     for name, value in list(spot.items()):
+        if isinstance(value, Mapping) and _is_by_number(name, value, count):
+            spot[name] = _moved_entries([_entry(other, (*key[:-1], name)) or {} for other, _, _ in parts], parts)
         if not isinstance(value, list):
             continue
         lists = [(found if isinstance(found := _entry(other, (*key[:-1], name)), list) else value) for other, _, _ in parts]
@@ -108,9 +115,14 @@ def with_layers(config: Mapping[str, Any], key: Path, parts: Sequence[Part]) -> 
     if key[-1] == "num_layers" and "num_decoder_layers" not in spot and spot.get("is_encoder_decoder"):
         spot["num_decoder_layers"] = count  # unsaid, it would follow the encoder's
     spot[key[-1]] = sum(end - first for _, first, end in parts)
-    if spot.get("num_nextn_predict_layers"):
-        spot["num_nextn_predict_layers"] = 0
     return result
+
+
+def without_further(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a model without layers that predict further tokens."""
+    inner = config.get("text_config")
+    nested = {"text_config": without_further(inner)} if isinstance(inner, Mapping) else {}
+    return {**config, **nested, **({FURTHER: 0} if config.get(FURTHER) else {})}
 
 
 def kinds_by_position(config: Mapping[str, Any], key: Path, parts: Sequence[Part]) -> tuple[str, ...]:
@@ -119,7 +131,19 @@ def kinds_by_position(config: Mapping[str, Any], key: Path, parts: Sequence[Part
     if all(first == start for (_, first, _), start in zip(parts, starts, strict=True)):
         return ()
     spot = _entry(config, key[:-1])
-    return tuple(name for name in _BY_POSITION if isinstance(spot, Mapping) and spot.get(name) and "layer_types" not in spot)
+    if not isinstance(spot, Mapping) or "layer_types" in spot:
+        return ()
+    found = [name for name in _BY_POSITION if spot.get(name)]
+    found += ["max_window_layers"] if spot.get("use_sliding_window") and "max_window_layers" in spot else []
+    found += ["sliding_window"] if spot.get("model_type") in _ALTERNATING else []
+    return tuple(found)
+
+
+def sized_by_depth(config: Mapping[str, Any], key: Path, parts: Sequence[Part]) -> str | None:
+    """The key that gives other tensors a share for each layer, where the stack has another number of them."""
+    spot = _entry(config, key[:-1])
+    changed = isinstance(spot, Mapping) and spot.get(key[-1]) != sum(end - first for _, first, end in parts)
+    return next((name for name in _SHARES if changed and spot.get(name)), None)
 
 
 def _renumbered(lists: Sequence[list[Any]], parts: Sequence[Part]) -> list[int]:
@@ -127,6 +151,22 @@ def _renumbered(lists: Sequence[list[Any]], parts: Sequence[Part]) -> list[int]:
     found, start = [], 0
     for held, (_, first, end) in zip(lists, parts, strict=True):
         found += [start + layer - first for layer in range(first, end) if layer in held]
+        start += end - first
+    return found
+
+
+def _is_by_number(name: str, value: Mapping[str, Any], count: Any) -> bool:
+    """Whether a mapping's keys are numbers of layers."""
+    numbers = [int(key) for key in value if str(key).isdecimal()]
+    return 0 < len(numbers) == len(value) and isinstance(count, int) and max(numbers) < count and not _NOT_BY_LAYER.search(name)
+
+
+def _moved_entries(mappings: Sequence[Mapping[str, Any]], parts: Sequence[Part]) -> dict[str, Any]:
+    """Entries by the numbers of their layers, as they are counted in the stack."""
+    found: dict[str, Any] = {}
+    start = 0
+    for held, (_, first, end) in zip(mappings, parts, strict=True):
+        found |= {str(start + layer - first): held[str(layer)] for layer in range(first, end) if str(layer) in held}
         start += end - first
     return found
 

@@ -164,7 +164,10 @@ def _with_sets(texts: list[_Text], sets: Sequence[str], where: str) -> list[_Tex
 
 
 def _ordered(documents: list[Document], where: str) -> tuple[Document, ...]:
-    """Every document after those that it uses, otherwise in the order of the file, the one without a name last."""
+    """Every document after those that it uses, otherwise in the order of the file; the one whose result is kept last.
+
+    That is the one without a name; where all have one, the only one that no other uses, or of several such the last of the file.
+    """
     names = [document.name for document in documents]
     if names.count(None) > 1 and len(documents) > 1:
         raise RecipeError(f"{where}: expected a name in every document but one, {names.count(None)} have none; add 'name: ...'")
@@ -189,6 +192,12 @@ def _ordered(documents: list[Document], where: str) -> tuple[Document, ...]:
             place(by_name[name], (*trail, document.name))
         ordered.append(document)
 
-    for document in sorted(documents, key=lambda d: d.name is None):
+    for document in documents:
         place(document, ())
-    return tuple(ordered)
+    used = {name for document in documents for name in document.needs}
+    ends = [document for document in documents if document.name not in used]
+    if len(ends) > 1 and ends[-1] is not documents[-1] and None not in names:
+        shown = " and ".join(f"'{document.name}'" for document in ends)
+        raise RecipeError(f"{where}: the results of {shown} are used by no other document; take the name from the one that is wanted")
+    final = next((document for document in documents if document.name is None), ends[-1])
+    return (*(document for document in ordered if document is not final), final)

@@ -160,6 +160,25 @@ def _stacked(territory: Territory, views: Mapping[str, View]) -> Iterator[Output
             number += 1
 
 
+def first_layers_moved(territories: Sequence[Territory], donor: View) -> list[str]:
+    """A warning for a model whose first layer is made in another way than all others, which then stands elsewhere or lacks."""
+    found = []
+    for territory in territories:
+        stack = territory.stack
+        if stack is None or donor.layout.stacks[stack] < 3:
+            continue
+        rests = [{donor.layout.places[name].rest for name in donor.layers[stack, n]} for n in range(donor.layout.stacks[stack])]
+        blocks = territory.region.blocks
+        starts = [sum(block.count or 0 for block in blocks[:n]) for n in range(len(blocks))]
+        moved = any((source.first == 0) != (start == 0) for block, start in zip(blocks, starts, strict=True) for source in block.sources)
+        if moved and rests[0] != rests[1] and all(rest == rests[1] for rest in rests[2:]):
+            found.append(
+                f"{stack}.0 of '{donor.label}' differs from the layers after it ({min(rests[0] ^ rests[1])}), and the stack does not keep "
+                "it first and alone; check the result"
+            )
+    return found
+
+
 def _depth(layer: int, count: int) -> float:
     # mergekit puts the only layer of a block at the end of the gradient
     return layer / (count - 1) if count > 1 else 1.0

@@ -20,7 +20,8 @@ class TensorPlan:
     base: the reference that deltas are taken from, or None. inputs: the members, base excluded where the method takes deltas.
     members: index of each input among the recipe's members; the random stream of a member hangs on it.
     shared: one value a parameter. per_input: one mapping a member, in the order of inputs.
-    layer, layers: position in depth, None outside the layers. method None: a copy of inputs[0], `reason` says why.
+    layer, layers: position in depth, None outside the layers. stream: under whose name random numbers are drawn, its own where empty.
+    method None: a copy of inputs[0], `reason` says why.
     """
 
     name: str
@@ -35,6 +36,7 @@ class TensorPlan:
     per_input: tuple[Mapping[str, Any], ...] = ()
     layer: int | None = None
     layers: int | None = None
+    stream: str = ""
     reason: str = ""
 
     @property

@@ -22,8 +22,9 @@ class Respelt(Checkpoint):
         self._checkpoint = checkpoint
         tensors = {names.get(name, name): ref for name, ref in checkpoint.items()}
         aliases = {names.get(alias, alias): names.get(name, name) for alias, name in checkpoint.aliases.items()}
+        shared = {names.get(name, name): names.get(first, first) for name, first in checkpoint.shared.items()}
         buffers = frozenset(names.get(name, name) for name in checkpoint.buffers)
-        super().__init__(checkpoint.label, tensors, config=checkpoint.config, aliases=aliases, buffers=buffers)
+        super().__init__(checkpoint.label, tensors, config=checkpoint.config, aliases=aliases, shared=shared, buffers=buffers)
         first = next(iter(names))
         self.warnings: tuple[str, ...] = (
             *getattr(checkpoint, "warnings", ()),

@@ -17,8 +17,8 @@ from ..errors import CheckpointError
 _BY_HAND = "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
 
 
-def converted(label: str, name: str, files: Mapping[str, bytes], config: Mapping[str, Any] | None) -> bytes:
-    """The tokenizer.json that transformers makes of a tokenizer's files, with the tokens that they add.
+def converted(label: str, name: str, files: Mapping[str, bytes], config: Mapping[str, Any] | None) -> dict[str, bytes]:
+    """tokenizer.json and tokenizer_config.json as transformers makes them of a tokenizer's files, with the tokens that they add.
 
     name: of the file that holds the vocabulary. config: of the model; it names the kind where the tokenizer's own does not.
     No code beside the files is run. Raises CheckpointError where transformers is missing or cannot read them.
@@ -27,7 +27,7 @@ def converted(label: str, name: str, files: Mapping[str, bytes], config: Mapping
     if config is not None:
         given["config.json"] = json.dumps(config, default=str).encode()
     try:
-        return _by_transformers(tuple(sorted(given.items())))
+        return dict(_by_transformers(tuple(sorted(given.items()))))
     except Exception as error:
         # it raises whatever the libraries below it raise
         reason = (str(error) or type(error).__name__).splitlines()[0][:160]
@@ -38,16 +38,18 @@ def converted(label: str, name: str, files: Mapping[str, bytes], config: Mapping
 
 
 @lru_cache(maxsize=8)
-def _by_transformers(files: tuple[tuple[str, bytes], ...]) -> bytes:
+def _by_transformers(files: tuple[tuple[str, bytes], ...]) -> Mapping[str, bytes]:
     from transformers import AutoTokenizer
 
     with TemporaryDirectory() as folder, _quiet():
         for file, data in files:
             (Path(folder) / file).write_bytes(data)
         made = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    if not hasattr(made, "backend_tokenizer"):
-        raise ValueError(f"{type(made).__name__} has no such form")
-    return str(made.backend_tokenizer.to_str()).encode()
+        made.save_pretrained(Path(folder) / "made")
+        found = {name: Path(folder) / "made" / name for name in ("tokenizer.json", "tokenizer_config.json")}
+        if not found["tokenizer.json"].exists():
+            raise ValueError(f"{type(made).__name__} has no such form")
+        return {name: path.read_bytes() for name, path in found.items() if path.exists()}
 
 
 @contextmanager

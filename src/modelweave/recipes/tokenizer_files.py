@@ -26,10 +26,11 @@ TOKENIZER_FILES = (
     "tokenizer.model",
     "spiece.model",
     "sentencepiece.bpe.model",
+    "spm.model",
     "tiktoken.model",
 )
 _OLD_VOCABULARIES = ("vocab.json", "merges.txt", "vocab.txt")
-_OPAQUE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tiktoken.model")
+_OPAQUE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "tiktoken.model")
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def read_tokenizer(checkpoint: Checkpoint, known: dict[bytes, Tokenizer] | None 
     sources = _vocabulary_files(files)
     opaque = [n for n in _OPAQUE if n in files]
     if opaque and not sources:
-        files["tokenizer.json"] = converted(checkpoint.label, opaque[0], files, checkpoint.config)
+        files = {**converted(checkpoint.label, opaque[0], files, checkpoint.config), **files}
         sources = ["tokenizer.json"]
     if not sources:
         return None
@@ -247,13 +248,12 @@ def _written(tokenizer: Tokenizer) -> Tokenizer:
     if document is not None:
         document = {**document, "added_tokens": [{"id": ids[t], "content": t, **settings} for t, settings in added.items()]}
         files["tokenizer.json"] = _dump(document)
-        if any(name in files for name in _OPAQUE):  # readers of these learn of added tokens there
-            config.setdefault("added_tokens_decoder", {})
     else:
         files.setdefault("added_tokens.json", b"{}")
-        if "added_tokens_decoder" not in config:
-            names = json.loads(files.get("special_tokens_map.json", b"{}"))
-            config = {**config, **{key: _typed(value) for key, value in names.items()}, "added_tokens_decoder": {}}
+    if "added_tokens_decoder" not in config and (document is None or any(name in files for name in _OPAQUE)):
+        # readers of other formats learn of added tokens there; special_tokens_map.json does not count beside it
+        names = json.loads(files.get("special_tokens_map.json", b"{}"))
+        config = {**config, **{key: _typed(value) for key, value in names.items()}, "added_tokens_decoder": {}}
     if "added_tokens.json" in files:
         outside = [token for token in added if ids[token] >= tokenizer.model_size]
         listed = (*json.loads(files["added_tokens.json"]), *outside)

@@ -11,15 +11,11 @@ from typing import Any
 from ..checkpoints.layers import Layout, find_layout, without_extra
 from ..checkpoints.manifest import recorded
 from ..checkpoints.tensors import Checkpoint, TensorRef
+from ..checkpoints.ties import input_embedding, is_head, is_tied
 from ..errors import CheckpointError
-from .layer_config import declared_layers
+from .layer_config import FURTHER, declared_layers
 from .spelling import respelt
 
-_HEADS = ("lm_head.weight", "embed_out.weight", "lm_head.decoder.weight", "cls.predictions.decoder.weight")
-_EMBEDDINGS = (
-    "embed_tokens.weight", "wte.weight", "word_embeddings.weight", "shared.weight", "embed_in.weight", "tok_embeddings.weight",
-    "embeddings.weight",
-)  # fmt: skip
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "position_ids", "inv_freq")
 
 
@@ -46,11 +42,16 @@ class View:
         """The number of the first layer that the config does not count as depth; None where there is none."""
         config = self.checkpoint.config or {}
         inner = config.get("text_config")
-        more = config.get("num_nextn_predict_layers", inner.get("num_nextn_predict_layers") if isinstance(inner, Mapping) else None)
+        more = config.get(FURTHER, inner.get(FURTHER) if isinstance(inner, Mapping) else None)
         counted = declared_layers(config)
         if type(more) is not int or more < 1 or counted is None:
             return None
         return counted if counted + more in find_layout(self.checkpoint).stacks.values() else None
+
+    @cached_property
+    def further(self) -> frozenset[str]:
+        """The tensors of layers that the config does not count as depth."""
+        return frozenset(find_layout(self.checkpoint).places) - frozenset(self.layout.places)
 
     @cached_property
     def layers(self) -> Mapping[tuple[str, int], tuple[str, ...]]:
@@ -68,29 +69,33 @@ class View:
     @cached_property
     def ties(self) -> bool:
         """Whether the config says that the output head is the input embedding."""
-        config = self.checkpoint.config or {}
-        inner = config.get("text_config")
-        flag = config.get("tie_word_embeddings", inner.get("tie_word_embeddings") if isinstance(inner, Mapping) else None)
-        return flag is True
+        return is_tied(self.checkpoint.config)
 
     @cached_property
     def embedding(self) -> str | None:
         """The stored name of the input embedding."""
-        return next((name for name in self.checkpoint if name.endswith(_EMBEDDINGS)), None)
+        return input_embedding(self.checkpoint)
 
     def leaves_out(self, name: str) -> bool:
         """Whether this model's files need no tensor of that name, because another one is it."""
         if name in self.checkpoint.aliases:
             return True
-        return self.ties and name.endswith(_HEADS) and self.embedding is not None
+        return self.ties and is_head(name) and self.embedding is not None
+
+    def is_tied(self, name: str) -> bool:
+        """Whether a tensor of that name is another one's, stored or not."""
+        return name in self.checkpoint.shared or self.leaves_out(name)
+
+    def tied_to(self, name: str) -> str | None:
+        """The tensor that one of that name is tied to, or None."""
+        target = self.checkpoint.aliases.get(name) or self.checkpoint.shared.get(name)
+        return target or (self.embedding if self.leaves_out(name) else None)
 
     def stored(self, name: str) -> str | None:
         """The name under which a tensor's data stand here, or None."""
         if name in self.checkpoint:
             return name
-        target = self.checkpoint.aliases.get(name)
-        if target is None and self.leaves_out(name):
-            target = self.embedding
+        target = self.tied_to(name)
         return target if target is not None and target in self.checkpoint else None
 
     def find(self, name: str) -> TensorRef | None:
