@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
-from .place import SUBFOLDERS, LocalPlace, Place
+from .place import SUBFOLDERS, TOKENIZER_FILES, LocalPlace, Place
 from .remote import BlockCache, RemoteSource, line_of, patiently
 from .source import ByteSource, LocalSource
 from .tensors import Bytes
 
 _ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*)(@(?P<revision>[\w.][\w./-]*))?", re.ASCII)
-_TOKENIZERS = ("tokenizer", "vocab", "spiece.model", "sentencepiece", "spm.model", "tiktoken")
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -61,7 +60,7 @@ def _from_cache(folder: Path, where: str, warnings: tuple[str, ...]) -> LocalPla
     """The files of a snapshot that the cache holds, which may be some of the repository's."""
     place = LocalPlace(folder, where)
     names = place.sizes()
-    if "config.json" in names and not any(name.startswith(_TOKENIZERS) for name in names):
+    if "config.json" in names and not any(name in names for name in TOKENIZER_FILES):
         told = f"{where}: the cache holds no tokenizer; if the repository has one, it is neither compared nor copied"
         warnings = (*warnings, told)
     place.warnings = warnings

@@ -15,6 +15,23 @@ SIDE_FILE_LIMIT = 256 << 20
 """Side files above this size in bytes are neither listed nor read."""
 SUBFOLDERS = ("chat_templates", "additional_chat_templates")
 """The folders whose plain files count as side files too."""
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "spm.model",
+    "tiktoken.model",
+)
+"""The files in which tokenizers stand, by the libraries that read them."""
 _BLOB_LENGTH = 64
 _NOT_SIDE = (
     *(".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack", ".onnx", ".onnx_data", ".gguf", ".ggml", ".npz"),

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from ..errors import CheckpointError, without_secrets
-from .place import SUBFOLDERS, Place
+from .place import SUBFOLDERS, TOKENIZER_FILES, Place
 from .shards import PREFERRED
 from .source import ByteSource
 from .tensors import Bytes
@@ -31,21 +31,9 @@ _ABSENT = (None, 404, 410)
 _FIXED = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ImportError)
 _GUESSED = (
     *PREFERRED,
-    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *(
-        "vocab.json",
-        "merges.txt",
-        "vocab.txt",
-        "tokenizer.model",
-        "spiece.model",
-        "sentencepiece.bpe.model",
-        "spm.model",
-        "tiktoken.model",
-        "chat_template.json",
-        "chat_template.jinja",
-        "preprocessor_config.json",
-    ),
-    *("processor_config.json", "README.md", "LICENSE", "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"),
+    *TOKENIZER_FILES,
+    *("config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json", "README.md", "LICENSE"),
+    *("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"),
 )
 
 

@@ -8,27 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..checkpoints.place import TOKENIZER_FILES
 from ..checkpoints.tensors import Checkpoint
 from ..errors import CheckpointError, CompatibilityError
 from .tokenizer_conversion import converted
 from .tokens_beside import ENTRY, LISTS, content_of, is_piece, padding_of, tokens_beside
 
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "vocab.json",
-    "merges.txt",
-    "vocab.txt",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "spm.model",
-    "tiktoken.model",
-)
 _OLD_VOCABULARIES = ("vocab.json", "merges.txt", "vocab.txt")
 _OPAQUE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "tiktoken.model")
 

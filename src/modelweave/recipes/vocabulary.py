@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from ..checkpoints.json_text import parse_json
+from ..checkpoints.place import TOKENIZER_FILES
 from ..checkpoints.row_gather import AVERAGE, MEAN, ZERO, RowGather
 from ..checkpoints.tensors import Bytes, Checkpoint, InFile, TensorRef
 from ..errors import CompatibilityError
@@ -40,7 +41,6 @@ from .output_tokenizer import TokenizerInputs, output_tokenizer, read_inputs
 from .plan import VocabularyRow
 from .row_table import Index, RowTable, own_rows
 from .tokenizer_comparison import opaque_but_equal, same_tokenizers
-from .tokenizer_files import TOKENIZER_FILES
 from .tokenizer_settings import TokenizerSettings, TokenRow
 from .vocabulary_config import changed_ids, changed_size, patched
 from .vocabulary_tensors import embedding_rows, is_vocabulary_tensor
