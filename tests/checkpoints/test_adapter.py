@@ -127,6 +127,20 @@ def test_conv1d_and_torch_files(tmp_path: Path) -> None:
     compare(open_checkpoint(f"{tmp_path / 'base'}+{tmp_path / 'adapter'}"), merged, 1e-5)
 
 
+@pytest.mark.parametrize("settings", [{"target_modules": ["query_key_value", "lm_head"]}, {"modules_to_save": ["lm_head"]}])
+def test_a_head_goes_by_another_name_in_files_than_in_the_model(tmp_path: Path, settings: dict[str, Any]) -> None:
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24, "vocab_size": 20}
+    model = GPTNeoXForCausalLM(GPTNeoXConfig(**sizes, tie_word_embeddings=False))
+    model.save_pretrained(tmp_path / "base")
+    (stored,) = {"embed_out.weight", "lm_head.weight"} & load_file(tmp_path / "base" / "model.safetensors").keys()
+    merged = adapt(model, tmp_path / "adapter", r=2, **{"target_modules": ["query_key_value"], **settings}).state_dict()
+    found = open_checkpoint(f"{tmp_path / 'base'}+{tmp_path / 'adapter'}")
+    assert torch.allclose(as_torch(found[stored]), merged["lm_head.weight"], atol=1e-5)
+
+
 class Convolutions(nn.Module):
     def __init__(self) -> None:
         super().__init__()

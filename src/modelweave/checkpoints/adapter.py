@@ -20,6 +20,7 @@ from .opened import FileCheckpoint
 from .place import Place
 from .shards import Weights
 from .tensors import Checkpoint, TensorRef
+from .ties import is_head
 
 READABLE = ("F64", "F32", "F16", "BF16")
 """The types that a base and its adapter may have; quantised ones need their scales."""
@@ -134,11 +135,16 @@ class _Applied:
         return AdaptedCheckpoint(label, self.base, self.adapter, self.config, self.tensors, self.aliases, config, self.warnings)
 
     def _renaming(self, names: list[str]) -> Any:
-        """How the adapter's names become the base's: as they are, or all with one prefix more or less."""
+        """How the adapter's names become the base's: as they are, or all with one prefix more or less; a head may go by another name."""
         there = {*self.base, *self.base.aliases}
-        missing = [name for name in names if name not in there]
+        heads = [name for name in there if is_head(name)]
+
+        def as_it_is(name: str) -> str:
+            return heads[0] if len(heads) == 1 and name not in there and is_head(name) else name
+
+        missing = [name for name in map(as_it_is, names) if name not in there]
         if not missing:
-            return lambda name: name
+            return as_it_is
         first = missing[0]
         for prefix in sorted({name[: -len(first)] for name in there if name.endswith("." + first)}):
             if all(prefix + name in there for name in names):
