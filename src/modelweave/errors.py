@@ -101,7 +101,7 @@ def without_secrets(text: str) -> str:
     parts = re.split(rf"\+(?={_SCHEME})", text)
     whole = [_ONE_ADDRESS.fullmatch(part) for part in parts]
     if all(whole):  # what is nothing but addresses may hold quotes, too
-        return "+".join(found[1] + found[2] for found in whole if found)
+        text = "+".join(found[1] + found[2] for found in whole if found)
     return _QUERY.sub(r"\1", _USER.sub(r"\1", text))
 
 

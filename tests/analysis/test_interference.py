@@ -159,3 +159,14 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str],
     assert "by chance" in capsys.readouterr().out
     assert main(["diff", *files]) == 2
     assert "none is given; add --base" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("who", "words"), [(0, "of the base"), (2, "of model 2 of those compared")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_no_numbers_are_refused_by_name(who: int, words: str, value: float) -> None:
+    stored = models()
+    stored[who]["layers.1.mlp.weight"][2, 3] = value
+    base, *members = opened(stored)
+    for spectra in (False, True):
+        with pytest.raises(ModelweaveError, match=f"layers.1.mlp.weight {words} holds NaN or infinity; mend it first"):
+            interfere(base, members, spectra=spectra)

@@ -51,10 +51,13 @@ def test_the_config_chooses_among_stacks():
 
 
 def test_mappings_by_the_number_of_a_layer_are_renumbered():
-    config = {"n": 4, "per_layer_config": {"1": {"dim": 1}, "3": {"dim": 3}}, "id2label": {"0": "a", "1": "b"}, "scale": {"0.5": 1}}
+    config = {"n": 4, "per_layer_config": {"1": {"dim": 1}, "3": {"dim": 3}}, "id2label": {"0": "a", "1": "b"}, "class_weights": {"0": 1}}
     other = {**config, "per_layer_config": {"2": {"dim": 2}}}
     found = with_layers(config, ("n",), [(config, 0, 2), (other, 1, 4)])
     assert found == {**config, "n": 5, "per_layer_config": {"1": {"dim": 1}, "3": {"dim": 2}}}
+
+
+SHARED_KEYS = ("hidden_size_per_layer_input", "num_kv_shared_layers")
 
 
 @pytest.mark.parametrize(
@@ -65,12 +68,15 @@ def test_mappings_by_the_number_of_a_layer_are_renumbered():
         ({"block_types": ["recurrent", "attention"]}, ("block_types",)),
         ({"model_type": "gemma2", "sliding_window": 4096}, ("sliding_window",)),
         ({"model_type": "gemma2", "layer_types": ["a"] * 4}, ()),
+        ({"layer_types": ["a"] * 4, "hidden_size_per_layer_input": 8, "num_kv_shared_layers": 2}, SHARED_KEYS),
     ],
 )
 def test_kinds_that_hang_on_a_layers_number(config, keys):
     config = {"num_hidden_layers": 4, **config}
     assert kinds_by_position(config, ("num_hidden_layers",), [(config, 0, 2), (config, 1, 4)]) == keys
     assert kinds_by_position(config, ("num_hidden_layers",), [(config, 0, 4)]) == ()
+    by_two = kinds_by_position(config, ("num_hidden_layers",), [(config, 2, 4), (config, 0, 2)])
+    assert by_two == (() if keys == ("sliding_window",) else keys)
 
 
 def test_what_comes_before_the_layers():

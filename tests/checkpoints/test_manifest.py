@@ -65,6 +65,8 @@ def test_any_value_becomes_plain_json() -> None:
         ("https://a:k@h/x+https://b:l@h/y", "https://h/x+https://h/y"),
         ("model 'https://ann:key@host/m?token=1': tensor w", "model 'https://host/m': tensor w"),
         ("s3://key:p@ss@bucket/m", "s3://bucket/m"),
+        ("zip://m.safetensors::https://me:key@h/a.zip?sig=1", "zip://m.safetensors::https://h/a.zip"),
+        ("https://h/a,https://me:key@g/b", "https://h/a,https://g/b"),
         ("http://h/a?sig=it's, http://me:it's@h/b?sig=it's", "http://h/a http://h/b"),
         ("https://h/x?sig=1+https://h/y?sig=2+https://me:k@h/z", "https://h/x+https://h/y+https://h/z"),
         ("model 'https://h/x?sig=1+https://h/y?sig=2': no", "model 'https://h/x+https://h/y': no"),

@@ -73,6 +73,29 @@ def test_a_reader_that_stops_early(tmp_path):
     assert done.stdout == "[" and done.stderr == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_output_that_cannot_be_written_is_one_sentence():
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m modelweave schema > /dev/full"], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert done.returncode == 2 and done.stderr.startswith("error: the output cannot be written (No space left on device)")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_no_output_at_all_is_no_error():
+    done = subprocess.run(["bash", "-c", f"{sys.executable} -m modelweave methods >&-"], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0 and done.stderr == ""
+
+
+@pytest.mark.parametrize("option", ["--json", "--page"])
+def test_files_are_checked_before_an_experiment(option, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("modelweave.papers.harness.reproduce", lambda *_: pytest.fail("the experiment ran"))
+    assert main(["reproduce", "29", option, str(tmp_path / "none" / "x")]) == 2
+    assert "cannot be written: its folder does not exist" in capsys.readouterr().err
+    assert main(["reproduce", "29", option, str(tmp_path)]) == 2
+    assert "is a folder, expected the name of a file" in capsys.readouterr().err
+
+
 def test_other_exceptions_keep_their_traceback(monkeypatch):
     def fail(name):
         raise ZeroDivisionError

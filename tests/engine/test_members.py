@@ -182,7 +182,20 @@ def test_tied_weights_in_state_dicts_and_torch_files_stay_tied(tmp_path: Path) -
     assert set(modelweave.Continual(base).add(tuned.state_dict())) == {"embed.weight", "head.weight"}
 
 
-def test_one_tensor_under_two_names_is_no_tie_where_the_members_differ() -> None:
-    zero = torch.zeros(2)
-    found = modelweave.merge([{"a": zero + 1, "b": zero + 2}], method="task_arithmetic", base={"a": zero, "b": zero})
+def test_a_tie_of_one_input_alone_is_told() -> None:
+    zero, other = torch.zeros(2), {"a": torch.ones(2), "b": torch.ones(2) * 2}
+    tied, apart = {"a": zero, "b": zero}, {"a": zero, "b": zero.clone()}
+    with pytest.warns(ModelweaveWarning, match="the result stores b on its own, as 'models.0.' does and 'base' does not"):
+        found = modelweave.merge([other], method="task_arithmetic", base=tied)
     assert found["a"].tolist() == [1, 1] and found["b"].tolist() == [2, 2]
+    with pytest.warns(ModelweaveWarning, match="model 'models.0.' ties b to a, the result keeps them apart"):
+        modelweave.merge([tied], method="task_arithmetic", base=apart)
+
+
+def test_a_tie_counts_whichever_of_its_names_comes_first() -> None:
+    base, tuned = Tied(0), Tied(1)
+    turned = {"head.weight": tuned.embed.weight.detach(), "embed.weight": tuned.embed.weight.detach()}
+    expected = (base.embed.weight + tuned.embed.weight) / 2
+    for models in ([base, turned], [turned, base], [base.state_dict(), turned], [turned, base.state_dict()]):
+        found = modelweave.merge(models)
+        assert torch.allclose(found["embed.weight"], expected) and torch.equal(found["head.weight"], found["embed.weight"])

@@ -176,7 +176,7 @@ def test_members_draw_independently() -> None:
 def test_tensors_of_different_names_draw_independently() -> None:
     delta = torch.ones(300, 300)
     found = modelweave.merge(
-        [{"a": delta, "b": delta}], method="dare_linear", base={"a": delta * 0, "b": delta * 0}, density=0.5, rescale=False
+        [{"a": delta, "b": delta.clone()}], method="dare_linear", base={"a": delta * 0, "b": delta * 0}, density=0.5, rescale=False
     )
     assert (found["a"] == found["b"]).float().mean().item() == pytest.approx(0.5, abs=0.01)
 

@@ -146,3 +146,23 @@ def test_pcb_over_the_whole_model_is_pcb_of_the_flat_vector() -> None:
     for preset in ("paper", "language", "vision"):
         assert merged((7, 31), preset=preset) == merged((), preset=preset)
     assert merged((7, 31), preset="paper") != merged((7, 31), variant="paper")
+
+
+@pytest.mark.filterwarnings("ignore:the inputs have different types")
+@pytest.mark.parametrize("kernels", ["", "1"])
+def test_parts_of_a_joint_ranking_are_rounded_to_their_own_types(kernels: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELWEAVE_TORCH_KERNELS", kernels)
+    eight = torch.float8_e4m3fn
+    base = {"a": torch.zeros(4).to(eight), "b": torch.zeros(4)}
+    member = {"a": torch.full((4,), 6.0).to(eight), "b": torch.ones(4)}
+    found = modelweave.merge([member, member], method="ties", base=base, density=1.0, scope="model")
+    assert found["a"].dtype == eight and found["a"].float().tolist() == [6] * 4 and found["b"].tolist() == [1] * 4
+
+
+@pytest.mark.filterwarnings("ignore:the inputs have different types")
+def test_a_joint_ranking_refuses_what_a_type_cannot_hold() -> None:
+    base = {"a": torch.zeros(4, dtype=torch.float16), "b": torch.zeros(4)}
+    member = {"a": torch.full((4,), 60000.0, dtype=torch.float16), "b": torch.ones(4)}
+    for scope in ("tensor", "model"):
+        with pytest.raises(modelweave.ModelweaveError, match="a: a merged value does not fit float16"):
+            modelweave.merge([member, member], method="ties", base=base, density=1.0, scope=scope, scale=2.0)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..checkpoints.decode import decode
 from ..checkpoints.layers import find_layout
 from ..checkpoints.tensors import Checkpoint, TensorRef
-from ..errors import CompatibilityError
+from ..errors import CompatibilityError, NonFiniteError
 from .diff import CHUNK, kind_of, shape_text
 
 Floats = NDArray[np.float64]
@@ -220,6 +220,10 @@ def _meeting(refs: Refs, spectra: bool, moved: Callable[[int], None]) -> Meeting
 def _values(refs: Refs, start: int, stop: int, moved: Callable[[int], None] = lambda size: None) -> Floats:
     """(1 + members, elements): the base and the task vectors."""
     values = np.stack([decode(ref.read(start, stop), ref.dtype).astype(np.float64) for ref in refs])
+    if not np.isfinite(values).all():
+        first = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+        who = f"model {first} of those compared" if first else "the base"
+        raise NonFiniteError(f"{refs[first].name} of {who} holds NaN or infinity; mend it first")
     values[1:] -= values[0]
     moved(sum(ref.nbytes * (stop - start) // max(ref.count, 1) for ref in refs))
     return values

@@ -57,7 +57,7 @@ def open_checkpoint(source: Any, *, label: str | None = None, near: str | os.Pat
 
 def _open_named(text: str, label: str, near: Any) -> Checkpoint:
     where = f"model '{_shown(label)}'"
-    if _local(text, near) is None and "+" in text and not _is_remote(text, where):
+    if _local(text, near) is None and "+" in text and not _is_remote(text, where, near):
         parts = _split(text, near)
         if parts is not None:
             from .adapter import apply_adapter
@@ -136,12 +136,12 @@ def _split(text: str, near: Any) -> tuple[str, str] | None:
     return text[: cuts[best]], text[cuts[best] + 1 :]
 
 
-def _is_remote(text: str, where: str) -> bool:
+def _is_remote(text: str, where: str, near: Any) -> bool:
     """Whether a text with '+' is one address as a whole."""
     after = text.rpartition("+")[2]
     if not _ADDRESS.fullmatch(text) or _ADDRESS.fullmatch(after):
         return False
-    if "?" in text and not set("&=%") & set(after):
+    if "?" in text and (hub_id(after) or _local(after, near) is not None):
         return False  # a server may answer whatever stands in a query
     from .remote import remote_place
 

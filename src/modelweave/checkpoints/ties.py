@@ -9,7 +9,22 @@ _EMBEDDINGS = (
     ".embed_tokens.weight", ".wte.weight", ".word_embeddings.weight", ".shared.weight", ".embed_in.weight", ".tok_embeddings.weight",
     ".embeddings.weight",
 )  # fmt: skip
-_HEADS = (".lm_head.weight", ".embed_out.weight", ".lm_head.decoder.weight", ".cls.predictions.decoder.weight")
+_HEADS = (
+    ".lm_head.weight", ".embed_out.weight", ".lm_head.decoder.weight", ".predictions.decoder.weight", ".generator_lm_head.weight",
+    ".vocab_projector.weight", ".proj_out.weight", ".pred_layer.proj.weight", ".lm_loss.weight",
+)  # fmt: skip
+_BESIDE = {
+    "cls.predictions.bias": "cls.predictions.decoder.weight",
+    "predictions.bias": "predictions.decoder.weight",
+    "lm_head.dense.weight": "lm_head.decoder.weight",
+    "generator_lm_head.bias": "generator_lm_head.weight",
+    "vocab_projector.bias": "vocab_projector.weight",
+    "pred_layer.proj.bias": "pred_layer.proj.weight",
+    "lm_loss.bias": "lm_loss.weight",
+}
+"""What stands beside a head that is not stored, and the head."""
+_WITH_HEAD = ("LM", "ConditionalGeneration", "ImageTextToText", "Vision2Seq")
+"""Words in the names of models that speak."""
 _BIASES = {"cls.predictions.decoder.weight": "cls.predictions.bias", "lm_head.decoder.weight": "lm_head.bias"}
 """Heads whose bias has a second name, too."""
 
@@ -21,9 +36,16 @@ def tied_heads(config: Mapping[str, Any] | None, names: Collection[str]) -> dict
     {'lm_head.weight': 'model.embed_tokens.weight'}
     """
     embedding = input_embedding(names)
-    if not is_tied(config) or embedding is None or any(is_head(name) or f".{name}".endswith(".output.weight") for name in names):
+    if (
+        not config
+        or not is_tied(config)
+        or embedding is None
+        or any(is_head(name) or f".{name}".endswith(".output.weight") for name in names)
+    ):
         return {}
-    head = _head_beside(names, embedding)
+    head = _head_of(config, names, embedding)
+    if head is None:
+        return {}
     bias, second = _BIASES.get(head, ""), head.removesuffix("weight") + "bias"
     return {head: embedding, **({second: bias} if bias in names and second not in names else {})}
 
@@ -57,11 +79,15 @@ def is_tied(config: Mapping[str, Any] | None) -> bool:
     return flag is True
 
 
-def _head_beside(names: Collection[str], embedding: str) -> str:
-    """How a model with these tensors calls its head."""
-    if any(name.startswith("cls.predictions.") for name in names):
-        return "cls.predictions.decoder.weight"
-    if "lm_head.dense.weight" in names:
-        return "lm_head.decoder.weight"
+def _head_of(config: Mapping[str, Any], names: Collection[str], embedding: str) -> str | None:
+    """How a model with these tensors calls its head, None where it has none, or one that nobody knows."""
+    for beside, head in _BESIDE.items():
+        if beside in names:
+            return head
+    made = config.get("architectures") or [""]
+    architecture = str(made[0]) if isinstance(made, list) else ""
+    speaks = not architecture or any(word in architecture for word in _WITH_HEAD)
+    if not speaks or architecture.startswith("Whisper") or embedding.endswith((".embeddings.weight", ".tok_embeddings.weight")):
+        return None
     # older multimodal checkpoints keep the head beside the text model, inside one prefix
     return "language_model.lm_head.weight" if embedding.startswith("language_model.") else "lm_head.weight"

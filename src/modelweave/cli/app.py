@@ -67,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = typer.main.get_command(app)
     try:
         status = command.main(args=None if argv is None else list(argv), prog_name="modelweave", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except ModelweaveError as error:
         if os.environ.get("MODELWEAVE_DEBUG", "0") not in ("", "0"):
             traceback.print_exc()
@@ -79,8 +80,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # whoever read the output has enough; the interpreter's own flush at exit must not complain
+    except OSError as error:
+        if error.filename is not None:  # not the output's
+            raise
+        # the interpreter's own flush at exit must not complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        if isinstance(error, BrokenPipeError):  # whoever read the output has enough
+            return 1
+        print(f"error: the output cannot be written ({error.strerror}); make room for it", file=sys.stderr)
+        return ModelweaveError.exit_code
     return status if isinstance(status, int) else 0

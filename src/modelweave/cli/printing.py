@@ -36,7 +36,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
     """A table on stdout; a column whose name begins with ">" is aligned to the right."""
     columns, title = [printable(column) for column in columns], printable(title)
     cells = [[printable(str(cell)) for cell in row] for row in rows]
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         _rich_table(columns, cells, title)
     else:
         for line in plain_table(columns, cells, title):
@@ -181,7 +181,7 @@ def throttled(progress: Progress, seconds: float = 0.1, clock: Callable[[], floa
 @contextmanager
 def progress_bar(label: str) -> Iterator[Progress | None]:
     """A bar with bytes, rate and time left on stderr; None when that is not a terminal."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich import progress as parts

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import OutputError, ParameterError, unknown
-from ..text_file import write_text
+from ..text_file import check_writable, write_text
 from .printing import say, strict
 
 
@@ -42,6 +42,9 @@ def reproduce(
     chosen = parse_seeds(seeds if seeds is not None else "3,4,5" if number == "study" else "0,1,2")
     if every == (number is not None):
         raise ParameterError("reproduce: expected the number of a paper or --all, got " + ("both" if every else "neither"))
+    for file in (json, None if number == "study" else page):  # a study makes the folder of its page
+        if file is not None:
+            check_writable(file)
     if number == "study":
         return _study(chosen, suite, methods, cache, json, figure, page)
     if suite or methods or cache:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,9 @@ def general_job(bench: Workbench, plan: TensorPlan) -> Stages:
     parts = [(0, plan.count)] if spec.sees == "matrix" else spans(plan.count, row)
     seen: tuple[NDArray[np.float64], ...] = ()
     for measure in spec.rounds:
-        results = yield [_measuring(bench, plan, measure, seen, row, *p) for p in parts]
-        seen = (*seen, np.sum(results, axis=0))
+        total = _Total()
+        yield [_measuring(bench, plan, measure, seen, row, total, *p) for p in parts]
+        seen = (*seen, total.value)
     yield [_writing(bench, plan, seen, row, *p) for p in parts]
 
 
@@ -66,21 +68,31 @@ def _direction(method: Method, deltas: Tensor, context: Context, options: Mappin
 
 
 def _measuring(
-    bench: Workbench, plan: TensorPlan, measure: Any, seen: tuple[NDArray[np.float64], ...], row: int, start: int, stop: int
+    bench: Workbench, plan: TensorPlan, measure: Any, seen: tuple[NDArray[np.float64], ...], row: int, total: _Total, start: int, stop: int
 ) -> Task:
     assert plan.method is not None
     options = options_of(plan.method.combine, plan.shared)
 
-    def task(own: Scratch) -> NDArray[np.float64]:
-        total: Any = 0
+    def task(own: Scratch) -> None:
         for at, count in bench.chunks(start, stop, row):
             chunk = bench.read(own, plan, at, count)
             with room_on(bench.device, plan.name):
                 deltas, context = tensors_of(bench, plan, chunk, seen)
-                total = total + measure(deltas, context, seen, **options)
-        return np.asarray(total, np.float64)
+                total.add(measure(deltas, context, seen, **options))
 
     return task
+
+
+class _Total:
+    """What is measured, added up as it comes: counts and limbs are whole numbers, so their order does not matter."""
+
+    def __init__(self) -> None:
+        self.value: NDArray[np.float64] = np.zeros(0)
+        self._lock = threading.Lock()
+
+    def add(self, found: NDArray[np.float64]) -> None:
+        with self._lock:
+            self.value = np.array(found, np.float64) if self.value.shape != found.shape else np.add(self.value, found, out=self.value)
 
 
 def tensors_of(bench: Workbench, plan: TensorPlan, chunk: Chunk, seen: tuple[NDArray[np.float64], ...]) -> tuple[Tensor, Context]:

@@ -14,7 +14,8 @@ from ..checkpoints.dtypes import DTYPES
 from ..checkpoints.tensors import Bytes, InFile, Sink, TensorRef
 from ..errors import ParameterError
 from ..recipes.plan import TensorPlan
-from .kernels import Chunk, Kernels
+from .kernels import Kernels
+from .workbench import rounded, too_large
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class _JoinedRef(TensorRef):
 class JoinedSink:
     """Hands what is computed for a joined tensor on to its parts, rounded to their types."""
 
-    def __init__(self, sink: Sink, kernels: Kernels) -> None:
-        self.sink, self.kernels = sink, kernels
+    def __init__(self, sink: Sink, kernels: Kernels, allow_nonfinite: bool = False) -> None:
+        self.sink, self.kernels, self.allow_nonfinite = sink, kernels, allow_nonfinite
         self.parts: dict[str, tuple[TensorPlan, Sequence[TensorPlan], _Row]] = {}
 
     def is_done(self, name: str) -> bool:
@@ -70,9 +71,9 @@ class JoinedSink:
         for part, first, at, size in row.pieces(start, len(data) // width):
             plan, piece = parts[part], data[at * width : (at + size) * width]
             if plan.dtype != whole.dtype:
-                narrow = np.empty(size * DTYPES[plan.dtype].itemsize, np.uint8)
-                self.kernels.sum(Chunk(0, size, [piece], [whole.dtype]), np.ones(1), narrow, plan.dtype)
-                piece = narrow
+                piece, fits = rounded(self.kernels, piece, whole.dtype, plan.dtype)
+                if not fits and not self.allow_nonfinite:
+                    raise too_large(plan)
             self.sink.write(plan.name, first, piece)
 
     def room(self, name: str, start: int, count: int) -> AbstractContextManager[Bytes | InFile | None]:

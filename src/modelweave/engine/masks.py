@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,12 @@ from ..checkpoints.memory_sink import MemorySink
 from ..checkpoints.side_tensors import SideTensors
 from ..recipes.plan import TensorPlan
 from .general import tensors_of
+from .kernels import BLOCK
 from .scheduler import Job, Stages, Task
 from .workbench import Scratch, Workbench, options_of, spans
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STEM = "masks"
 Sums = NDArray[np.float64]
@@ -36,11 +41,14 @@ def write_masks(
     place = {number: i for i, number in enumerate(sorted(names))}  # a tensor may lack some of the members
     rows = [[place[number] for number in plan.members] for plan in chosen]
     specs = [(f"{i}.{plan.name}", ((plan.count + 7) // 8,), "U8") for plan, own in zip(chosen, rows, strict=True) for i in own]
-    sums = np.zeros((len(names), 2))
+    found: dict[str, Sums] = {}
     with sink.side_tensors(STEM, [*specs, ("rescalers", (len(names),), "F64")], _metadata(chosen, [names[n] for n in place])) as file:
-        run_all(Job(_masking(bench, plan, own, file, sums)) for plan, own in zip(chosen, rows, strict=True))
-        own, masked = sums.T
-        factors = np.where(masked > 0, own / np.where(masked > 0, masked, 1), 1.0)
+        run_all(Job(_masking(bench, plan, own, file, found)) for plan, own in zip(chosen, rows, strict=True))
+        sums = np.zeros((len(names), 2))
+        for plan, own in zip(chosen, rows, strict=True):  # in this order, whichever was finished first
+            sums[own] += found[plan.name]
+        total, masked = sums.T
+        factors = np.where(masked > 0, total / np.where(masked > 0, masked, 1), 1.0)
         file.write("rescalers", 0, factors.view(np.uint8))
 
 
@@ -50,9 +58,9 @@ def _metadata(plans: Sequence[TensorPlan], labels: Sequence[str]) -> dict[str, s
     return {"members": json.dumps(labels), "method": method.name if method else "", "scales": json.dumps(scales)}
 
 
-def _masking(bench: Workbench, plan: TensorPlan, rows: Sequence[int], file: SideTensors | MemorySink, sums: Sums) -> Stages:
+def _masking(bench: Workbench, plan: TensorPlan, rows: Sequence[int], file: SideTensors | MemorySink, found: dict[str, Sums]) -> Stages:
     results = yield [_task(bench, plan, rows, file, *span) for span in spans(plan.count)]
-    sums[rows] += np.sum(results, axis=0)
+    found[plan.name] = np.concatenate([block for span in results for block in span], axis=1).sum(axis=1)
 
 
 def _task(bench: Workbench, plan: TensorPlan, rows: Sequence[int], file: SideTensors | MemorySink, start: int, stop: int) -> Task:
@@ -60,16 +68,23 @@ def _task(bench: Workbench, plan: TensorPlan, rows: Sequence[int], file: SideTen
     assert method is not None and method.masks is not None
     masks, options = method.masks, options_of(method.combine, plan.shared)
 
-    def task(own: Scratch) -> Sums:
-        sums = np.zeros((len(plan.inputs), 2))
+    def task(own: Scratch) -> list[Sums]:
+        sums = []
         for at, count in bench.chunks(start, stop):
             deltas, context = tensors_of(bench, plan, bench.read(own, plan, at, count), ())
             unified = method.combine(deltas, context, **options)
             kept = masks(deltas, unified)
-            sums[:, 0] += deltas.abs().double().sum(1).cpu().numpy()
-            sums[:, 1] += (kept * unified.abs()).double().sum(1).cpu().numpy()
+            sums.append(np.stack([_by_block(deltas.abs()), _by_block(kept * unified.abs())], axis=-1))
             for i, bits in zip(rows, np.packbits(kept.cpu().numpy(), axis=1, bitorder="little"), strict=True):
                 file.write(f"{i}.{plan.name}", at // 8, np.ascontiguousarray(bits))
         return sums
 
     return task
+
+
+def _by_block(values: Tensor) -> Sums:
+    """The sums of blocks of a fixed length, (members, blocks), so that they do not hang on how much is read at once."""
+    wide = values.double().cpu().numpy()
+    whole = np.pad(wide, ((0, 0), (0, -wide.shape[1] % BLOCK)))
+    summed: Sums = whole.reshape(len(wide), -1, BLOCK).sum(axis=-1)
+    return summed

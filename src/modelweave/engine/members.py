@@ -255,7 +255,7 @@ def _split(row: Method, parameters: Mapping[str, Any], labels: Sequence[tuple[An
         strangers = [str(name) for name in value if name not in known] if isinstance(value, Mapping) else []
         if isinstance(value, Mapping) and not (strangers and "value" in value):
             if strangers:
-                raise ParameterError(f"merge: {word}: " + unknown("model", strangers[0], [label for _, label in labels]))
+                raise ParameterError(f"merge: {word}: " + unknown("model", strangers[0], map(str, known)))
             values = [value.get(key, value.get(label)) for key, label in labels]
         elif _is_setting(value):
             values = [value] * len(labels)

@@ -70,7 +70,7 @@ def run(
     check_device(device)
     wake(device)
     threads = thread_count(threads)
-    joined = JoinedSink(sink, kernels())
+    joined = JoinedSink(sink, kernels(), allow_nonfinite)
     left = join(tensors, joined)
     bench = Workbench(
         joined.kernels, joined, seed, allow_nonfinite, _chunk([*left, *tensors], threads, memory), device, add_base, _meter(left, progress)
@@ -142,8 +142,10 @@ def _finished(bench: Workbench, plan: TensorPlan, step: Step | None) -> Stages:
     if plan.count:
         try:
             yield from stages_of(bench, plan) if step is None else adding_job(bench, plan, step)
-        except ParameterError as error:
-            raise ParameterError(f"{plan.name}: {error}") from error
+        except (ParameterError, CompatibilityError) as error:
+            if str(error).startswith(plan.name):
+                raise
+            raise type(error)(f"{plan.name}: {error}") from error
     bench.sink.finish(plan.name, tuple(bench.notes.get(plan.name, ())))
 
 

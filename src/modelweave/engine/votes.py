@@ -224,7 +224,10 @@ def _mark_ranks(magnitudes: NDArray[Any], ranks: Ranks, bits: NDArray[np.uint8],
     held = np.unpackbits(bits, bitorder="little")
     held[at : at + keep.size] = keep.reshape(-1)
     bits[:] = np.packbits(held, bitorder="little")
-    out[:2] += magnitudes.sum(dtype=np.float64), magnitudes.sum(dtype=np.float64, where=keep)
+    wide = magnitudes.astype(np.float64, copy=False)
+    for k, values in enumerate((wide, np.where(keep, wide, 0))):
+        # row by row, so that the sum does not hang on how many rows are read at once
+        out[k] = np.cumsum(np.concatenate([out[k : k + 1], values.sum(axis=1)]))[-1]
 
 
 def _summing(bench: Workbench, plan: TensorPlan, chosen: _Selections, squares: bool, span: int, start: int, stop: int) -> Task:

@@ -129,8 +129,7 @@ class Workbench:
                 f"{plan.name} of {' and '.join(names)} holds NaN or infinity; mend it, or pass --allow-nonfinite (allow_nonfinite=True)"
             )
         if flags & OUTPUT_BIT:
-            word = DTYPES[plan.dtype].torch
-            raise CompatibilityError(f"{plan.name}: a merged value does not fit {word}; set out_dtype to bfloat16 or float32")
+            raise too_large(plan)
 
     def _refuse_unreadable(self, plan: TensorPlan) -> None:
         """Read the inputs once more, for the error that says which of them ends early or cannot be read, and why."""
@@ -160,6 +159,21 @@ class Workbench:
             self.check(plan, OUTPUT_BIT if too_large else 0)
         self.sink.write(plan.name, chunk.start, stored)
         self.moved(len(stored))
+
+
+def too_large(plan: TensorPlan) -> CompatibilityError:
+    """The error for a result that the output type cannot hold."""
+    word = DTYPES[plan.dtype].torch
+    return CompatibilityError(f"{plan.name}: a merged value does not fit {word}; set out_dtype to bfloat16 or float32")
+
+
+def rounded(kernels: Kernels, values: Bytes, dtype: str, to: str) -> tuple[Bytes, bool]:
+    """Values of one floating type in another, and whether all of them fit."""
+    count, passing = len(values) // DTYPES[dtype].itemsize, to if to in KERNEL_OUTPUTS else "F32"
+    out = np.empty(count * DTYPES[passing].itemsize, np.uint8)
+    flags = kernels.sum(Chunk(0, count, [values], [dtype]), np.ones(1), out, passing)
+    stored, over = (out, False) if passing == to else _narrow(out, to)
+    return stored, not (flags & OUTPUT_BIT or over)
 
 
 def spans(count: int, row: int = 1) -> list[tuple[int, int]]:

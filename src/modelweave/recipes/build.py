@@ -93,13 +93,17 @@ def _without_tied(outputs: Sequence[Output], around: Surroundings) -> tuple[list
     donor, policy = around.donor, around.document.missing
     for output in outputs:
         views = [around.views[source.label] for source in output.block.sources] if output.block else [donor]
-        tying = [view for view in views if output.name not in view.checkpoint and view.leaves_out(output.name)]
+        apart = [view for view in views if output.name in view.checkpoint and not view.is_tied(output.name)]
         if not donor.leaves_out(output.name):
             kept.append(output)
-            if output.name not in donor.checkpoint.shared:
-                warnings += [f"model '{v.label}' ties {output.name} to {v.stored(output.name)}, the result keeps them apart" for v in tying]
+            if not donor.is_tied(output.name):
+                tying = [v for v in views if output.name in v.checkpoint.shared or v.stored(output.name) not in (None, output.name)]
+                warnings += [
+                    f"model '{v.label}' ties {output.name} to {v.tied_to(output.name)}, the result keeps them apart" for v in tying
+                ]
+            elif output.name in donor.checkpoint.shared and apart:
+                warnings.append(f"the result stores {output.name} on its own, as '{apart[0].label}' does and '{donor.label}' does not")
             continue
-        apart = [view for view in views if output.name in view.checkpoint and not view.is_tied(output.name)]
         if apart and policy == "error":
             raise CompatibilityError(
                 f"model '{apart[0].label}': {output.name} is stored on its own, '{donor.label}' ties it to {donor.tied_to(output.name)}; "

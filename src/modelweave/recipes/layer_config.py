@@ -34,6 +34,7 @@ _BY_POSITION = (
     "global_attn_every_n_layers", "cross_attention_interval", "num_dense_layers", "moe_layer_start_index", "moe_layer_end_index",
     "moe_layer_interval", "block_types",
 )  # fmt: skip
+_MAPPINGS_OF_LAYERS = ("per_layer_config", "pruned_heads")
 _SHARES = ("hidden_size_per_layer_input",)
 _ALTERNATING = ("gemma2",)
 """Models whose layers slide their window in turns, where no `layer_types` says which."""
@@ -103,7 +104,7 @@ def with_layers(config: Mapping[str, Any], key: Path, parts: Sequence[Part]) -> 
         spot = spot[word]
     count = spot.get(key[-1], spot.get("num_layers"))
     for name, value in list(spot.items()):
-        if isinstance(value, Mapping) and _is_by_number(name, value, count):
+        if isinstance(value, Mapping) and name in _MAPPINGS_OF_LAYERS:
             spot[name] = _moved_entries([_entry(other, (*key[:-1], name)) or {} for other, _, _ in parts], parts)
         if not isinstance(value, list):
             continue
@@ -131,11 +132,15 @@ def kinds_by_position(config: Mapping[str, Any], key: Path, parts: Sequence[Part
     if all(first == start for (_, first, _), start in zip(parts, starts, strict=True)):
         return ()
     spot = _entry(config, key[:-1])
-    if not isinstance(spot, Mapping) or "layer_types" in spot:
+    if not isinstance(spot, Mapping):
         return ()
-    found = [name for name in _BY_POSITION if spot.get(name)]
+    found = [name for name in (*_SHARES, "num_kv_shared_layers") if spot.get(name)]
+    if "layer_types" in spot:
+        return tuple(found)
+    found += [name for name in _BY_POSITION if spot.get(name)]
     found += ["max_window_layers"] if spot.get("use_sliding_window") and "max_window_layers" in spot else []
-    found += ["sliding_window"] if spot.get("model_type") in _ALTERNATING else []
+    turned = any((first - start) % 2 for (_, first, _), start in zip(parts, starts, strict=True))
+    found += ["sliding_window"] if turned and spot.get("model_type") in _ALTERNATING else []
     return tuple(found)
 
 
@@ -153,12 +158,6 @@ def _renumbered(lists: Sequence[list[Any]], parts: Sequence[Part]) -> list[int]:
         found += [start + layer - first for layer in range(first, end) if layer in held]
         start += end - first
     return found
-
-
-def _is_by_number(name: str, value: Mapping[str, Any], count: Any) -> bool:
-    """Whether a mapping's keys are numbers of layers."""
-    numbers = [int(key) for key in value if str(key).isdecimal()]
-    return 0 < len(numbers) == len(value) and isinstance(count, int) and max(numbers) < count and not _NOT_BY_LAYER.search(name)
 
 
 def _moved_entries(mappings: Sequence[Mapping[str, Any]], parts: Sequence[Part]) -> dict[str, Any]:

@@ -82,20 +82,27 @@ class View:
             return True
         return self.ties and is_head(name) and self.embedding is not None
 
+    @cached_property
+    def _ties(self) -> Mapping[str, str]:
+        """Each name of a tensor that has several, with another of them."""
+        found = {**self.checkpoint.shared, **self.checkpoint.aliases}
+        return {**{first: name for name, first in found.items()}, **found}
+
     def is_tied(self, name: str) -> bool:
         """Whether a tensor of that name is another one's, stored or not."""
-        return name in self.checkpoint.shared or self.leaves_out(name)
+        return name in self._ties or self.leaves_out(name)
 
     def tied_to(self, name: str) -> str | None:
         """The tensor that one of that name is tied to, or None."""
-        target = self.checkpoint.aliases.get(name) or self.checkpoint.shared.get(name)
-        return target or (self.embedding if self.leaves_out(name) else None)
+        return self._ties.get(name) or (self.embedding if self.leaves_out(name) else None)
 
     def stored(self, name: str) -> str | None:
         """The name under which a tensor's data stand here, or None."""
         if name in self.checkpoint:
             return name
-        target = self.tied_to(name)
+        target = self.checkpoint.aliases.get(name)
+        if target is None and self.leaves_out(name):
+            target = self.embedding
         return target if target is not None and target in self.checkpoint else None
 
     def find(self, name: str) -> TensorRef | None:

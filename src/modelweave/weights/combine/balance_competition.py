@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exact_sum import limbs, value_of
 from ..part import Context, column, spec_of, tensors
 from ..quantiles import LITTLE_MEMORY, count_digits, find
 
@@ -35,15 +36,15 @@ def bounds(deltas: Tensor, context: Context, seen: Seen, *, variant: str, clip: 
 
 
 def masses(deltas: Tensor, context: Context, seen: Seen, *, variant: str, clip: float | None = None) -> NDArray[np.float64]:
-    """Of the paper's form: the denominators of its softmaxes, (members + pairs,)."""
+    """Of the paper's form: the denominators of its softmaxes, (members + pairs, 3), in limbs."""
     if variant != "paper":
         return np.zeros(0)
     rows = _rows(deltas)
     own, pairs = [], []
     for i, j, unit in _product_units(rows, seen):
-        pairs.append(unit.exp().sum().item())
+        pairs.append(limbs(unit.exp()))
         if i == j:
-            own.append((len(rows) * unit).exp().sum().item())
+            own.append(limbs((len(rows) * unit).exp()))
     return np.array(own + pairs)
 
 
@@ -170,7 +171,8 @@ def _paper_scores(rows: Tensor, seen: Seen) -> Tensor:
     import torch
 
     n = len(rows)
-    own, pairs = seen[_MASSES][:n], iter(seen[_MASSES][n:])
+    sums = value_of(seen[_MASSES])
+    own, pairs = sums[:n], iter(sums[n:])
     intra, inter = torch.empty_like(rows), torch.zeros_like(rows)
     for i, j, unit in _product_units(rows, seen):
         agreement = unit.exp() / next(pairs)

@@ -86,6 +86,8 @@ def multislerp(gram: Floats, members: Members, *, normalize_weights: bool, eps: 
     if normalize_weights:
         weights = normalised(weights, "multislerp", "normalize_weights")
     norms = _norms(gram)
+    if not norms.any():
+        return np.zeros(n)
     unit = 1 / (norms + eps)
     cosines = gram * unit[:, None] * unit[None, :]
     length = _length(weights, cosines)
