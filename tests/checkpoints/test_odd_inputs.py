@@ -89,6 +89,31 @@ def test_a_result_may_have_a_name_that_is_no_text(tmp_path: Path) -> None:
     assert set(open_checkpoint(out)) == {"w", "b"}
 
 
+@pytest.mark.parametrize("kind", ["XLMWithLMHeadModel", "ElectraForMaskedLM", "T5ForConditionalGeneration"])
+def test_torch_files_of_tied_models_merge_into_a_state_dict_that_fits(tmp_path: Path, kind: str) -> None:
+    import transformers
+
+    settings = {
+        "XLMWithLMHeadModel": {"vocab_size": 20, "emb_dim": 16, "n_layers": 1, "n_heads": 2},
+        "ElectraForMaskedLM": {"vocab_size": 20, "embedding_size": 16, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2},
+        "T5ForConditionalGeneration": {"vocab_size": 20, "d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 1, "num_heads": 2},
+    }[kind]
+    model_class = getattr(transformers, kind)
+    states = []
+    for seed, name in enumerate("ab"):
+        torch.manual_seed(seed)
+        model = model_class(model_class.config_class(**settings, tie_word_embeddings=True))
+        model.config.architectures = [kind]
+        model.config.save_pretrained(tmp_path / name)
+        torch.save(model.state_dict(), tmp_path / name / "pytorch_model.bin")
+        states.append({name: value.clone() for name, value in model.state_dict().items()})
+    merged = modelweave.merge([str(tmp_path / name) for name in "ab"])
+    model.load_state_dict(merged)
+    for name, value in merged.items():
+        if value.is_floating_point():
+            assert torch.allclose(value, (states[0][name] + states[1][name]) / 2, atol=1e-6), name
+
+
 def test_arrays_of_numpy_are_models_too() -> None:
     merged = modelweave.merge([{"w": np.full(2, v, np.float32)} for v in (1, 3)])
     assert merged["w"].tolist() == [2, 2]

@@ -15,7 +15,7 @@ from .place import Place, side_names
 from .shards import Weights, read_folder
 from .source import ByteSource, LocalSource, source_sha256
 from .tensors import Checkpoint, TensorRef
-from .ties import tied_heads
+from .ties import further_names, tied_heads
 
 HASHED_FREELY = 256 << 20
 """Files below this size in bytes are hashed for the manifest without being asked."""
@@ -34,7 +34,10 @@ class FileCheckpoint(Checkpoint):
         if place is not None and "config.json" in names:
             config = parse_json(place.read("config.json"), f"{place.where}: 'config.json'")
         shared = {name: first for file in weights.files for name, first in file.shared.items()}
-        super().__init__(label, weights.tensors, config=config, aliases=tied_heads(config, weights.tensors), shared=shared)
+        aliases = {**tied_heads(config, weights.tensors), **further_names(config, weights.tensors, shared)}
+        tensors = {name: ref for name, ref in weights.tensors.items() if name not in aliases}
+        shared = {name: first for name, first in shared.items() if name in tensors and first in tensors}
+        super().__init__(label, tensors, config=config, aliases=aliases, shared=shared)
         self.metadata, self.ignored = dict(weights.metadata), dict(weights.ignored)
         self.warnings = (*weights.warnings, *(() if place is None else place.warnings))
         self.folder: Path | None = None if place is None else place.folder

@@ -50,6 +50,20 @@ def tied_heads(config: Mapping[str, Any] | None, names: Collection[str]) -> dict
     return {head: embedding, **({second: bias} if bias in names and second not in names else {})}
 
 
+def further_names(config: Mapping[str, Any] | None, names: Collection[str], shared: Mapping[str, str]) -> dict[str, str]:
+    """Under which other names a file shows the input embedding, where the config says that it is tied. shared: as in `Checkpoint`.
+
+    >>> names = ["lm_head.weight", "model.embed_tokens.weight"]
+    >>> further_names({"tie_word_embeddings": True}, names, {"model.embed_tokens.weight": "lm_head.weight"})
+    {'lm_head.weight': 'model.embed_tokens.weight'}
+    """
+    embedding = input_embedding(names)
+    if embedding is None or not is_tied(config):
+        return {}
+    place = shared.get(embedding, embedding)
+    return {name: embedding for name in names if name != embedding and shared.get(name, name) == place}
+
+
 def is_head(name: str) -> bool:
     """Whether a name is that of an output head.
 
