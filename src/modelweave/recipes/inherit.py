@@ -66,8 +66,7 @@ def result_config(
                 f"config.json tells kinds of layers by their number ({', '.join(moved)}), and the stack numbers them anew; check it"
             )
         config = with_layers(config, key, parts)
-    stacked = any(territory.stack is not None for territory in territories)
-    if donor.extra_from is not None and (stacked or not donor.further & names):
+    if donor.extra_from is not None and not donor.further & names:
         config = without_further(config)
     word = document.out_dtype or document.dtype or dtype
     if word is not None:

@@ -116,6 +116,7 @@ def with_layers(config: Mapping[str, Any], key: Path, parts: Sequence[Part]) -> 
     if key[-1] == "num_layers" and "num_decoder_layers" not in spot and spot.get("is_encoder_decoder"):
         spot["num_decoder_layers"] = count  # unsaid, it would follow the encoder's
     spot[key[-1]] = sum(end - first for _, first, end in parts)
+    spot.update({FURTHER: 0} if spot.get(FURTHER) else {})
     return result
 
 
