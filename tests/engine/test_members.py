@@ -13,6 +13,8 @@ from safetensors.torch import save_file
 import modelweave
 from modelweave.errors import ModelweaveError, ModelweaveWarning
 
+from ..tied import Tied
+
 
 def state(value: float, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
     return {"w": torch.full((2,), value, dtype=dtype)}
@@ -117,16 +119,9 @@ def test_a_sweep_gives_the_types_of_a_merge() -> None:
 
 
 def test_tied_weights_keep_all_their_names(tmp_path: Path) -> None:
-    def tied(seed: int) -> torch.nn.Module:
-        torch.manual_seed(seed)
-        module = torch.nn.ModuleDict({"embedding": torch.nn.Embedding(4, 2), "head": torch.nn.Linear(2, 4, bias=False)})
-        module["head"].weight = module["embedding"].weight
-        return module
-
-    modules = [tied(seed) for seed in range(3)]
-    found = modelweave.member_masks(modules[1:], base=modules[0]).member("models[0]")
-    tied(9).load_state_dict(found)
-    assert torch.equal(found["head.weight"], found["embedding.weight"])
+    found = modelweave.member_masks([Tied(1), Tied(2)], base=Tied(0)).member("models[0]")
+    Tied(9).load_state_dict(found)
+    assert torch.equal(found["head.weight"], found["embed.weight"])
 
 
 @pytest.mark.parametrize("folder", [None, 3, b"x", "none"])
@@ -157,16 +152,6 @@ def test_what_a_user_should_know_is_warned_of(models: Any, options: dict[str, An
         with pytest.warns(ModelweaveWarning, match=part) as caught:
             modelweave.merge(models, **options, **more)
         assert caught[0].filename == __file__
-
-
-class Tied(torch.nn.Module):
-    """An output head that is the input embedding."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        self.embed, self.head = torch.nn.Embedding(64, 8), torch.nn.Linear(8, 64, bias=False)
-        self.head.weight = self.embed.weight
-        self.embed.weight.data.copy_(torch.randn(64, 8, generator=torch.Generator().manual_seed(seed)))
 
 
 def test_tied_weights_in_state_dicts_and_torch_files_stay_tied(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from safetensors.torch import save_file
 from modelweave import greedy_soup
 from modelweave.errors import ModelweaveError, ParameterError
 
+from ..tied import Tied
+
 
 def runs(*values: float) -> list[dict[str, torch.Tensor]]:
     return [{"w": torch.tensor(float(v)), "steps": torch.tensor(7)} for v in values]
@@ -93,18 +95,12 @@ def test_members_come_in_every_form_and_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_tied_weights_have_all_their_names() -> None:
-    def tied(seed: int) -> torch.nn.Module:
-        torch.manual_seed(seed)
-        module = torch.nn.ModuleDict({"embedding": torch.nn.Embedding(4, 2), "head": torch.nn.Linear(2, 4, bias=False)})
-        module["head"].weight = module["embedding"].weight
-        return module
-
-    modules = [tied(seed) for seed in range(3)]
+    modules = [Tied(seed) for seed in range(3)]
     for models in (modules, [modules[0].state_dict(), *modules[1:]], [*modules[:2], modules[2].state_dict()]):
         state = greedy_soup(models, lambda s: 0.0 * float(s["head.weight"].sum())).state
-        tied(9).load_state_dict(state)
-        mean = torch.stack([module["embedding"].weight.detach() for module in modules]).double().mean(0).float()
-        assert torch.allclose(state["head.weight"], mean) and torch.equal(state["head.weight"], state["embedding.weight"])
+        Tied(9).load_state_dict(state)
+        mean = torch.stack([module.embed.weight.detach() for module in modules]).double().mean(0).float()
+        assert torch.allclose(state["head.weight"], mean) and torch.equal(state["head.weight"], state["embed.weight"])
 
 
 def test_models_may_be_modules_paths_and_named(tmp_path: Path) -> None:

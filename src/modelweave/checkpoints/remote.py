@@ -74,7 +74,7 @@ class Ranges(Protocol):
 class RemoteSource(ByteSource):
     """One file behind an address. Reads of a block or more go straight to it; failures of the line are tried again.
 
-    stamp: gives a text that changes when the file does.
+    stamp: a text that changes when the file does. now: gives what it is now.
     """
 
     def __init__(
@@ -84,11 +84,12 @@ class RemoteSource(ByteSource):
         size: int,
         cache: BlockCache | None = None,
         where: str | None = None,
-        stamp: Callable[[], str] = str,
+        stamp: str = "",
+        now: Callable[[], str] = str,
     ) -> None:
         self.fs, self.path, self.size = fs, path, size
         self.name = path.partition("?")[0].rpartition("/")[2]
-        self._stamp_now, self.stamp = stamp, stamp()
+        self.stamp, self._now = stamp, now
         self.where = where or f"'{self.name}'"
         self._cache = cache or BlockCache()
         self._head = b""
@@ -115,7 +116,7 @@ class RemoteSource(ByteSource):
         return self._head[offset:stop]
 
     def check_unchanged(self) -> None:
-        if self._stamp_now() != self.stamp:
+        if self._now() != self.stamp:
             raise CheckpointError(f"{self.where}: was changed while it was read; run again once it is finished")
 
     def _within(self, stop: int) -> int:
@@ -213,12 +214,11 @@ class RemotePlace(Place):
         return f"{self.root}/{name}{self._query}"
 
     def open(self, name: str) -> RemoteSource:
-        infos = self._infos or {}
-        where = f"{self.where}: '{name}'"
-        info = infos.get(name) or self._info(name)
+        where, info = f"{self.where}: '{name}'", self._fresh(name)
         if info is None:
             raise CheckpointError(f"{where} is missing or its size is not told; check the address or download it first")
-        return RemoteSource(self.fs, self._path(name), int(info["size"]), self._cache, where, lambda: self._stamp_now(name))
+        size, marks = int(info["size"]), _marks(info)
+        return RemoteSource(self.fs, self._path(name), size, self._cache, where, marks, lambda: _marks(self._fresh(name)))
 
     def origin(self) -> dict[str, Any]:
         return {"address": public(self._address)}
@@ -226,9 +226,10 @@ class RemotePlace(Place):
     def stamp(self, name: str) -> str:
         return _marks((self._infos or {}).get(name) or self._info(name))
 
-    def _stamp_now(self, name: str) -> str:
+    def _fresh(self, name: str) -> Mapping[str, Any] | None:
+        """What the server says of a file now; a listing may be older and tell it in other words."""
         self.fs.invalidate_cache(self.root)
-        return _marks(self._info(name))
+        return self._info(name)
 
 
 def _marks(info: Mapping[str, Any] | None) -> str:

@@ -190,7 +190,7 @@ def _plan(
     members = open_members(sources)
     again = [member for (_, source), member in zip(sources, members, strict=True) if _same(source, base)]
     ancestor = again[0] if again else None if base is None else _labelled(open_checkpoint(base), "base")
-    if base is not None and not again and row.needs.base == "input" and any(p.name == "weight" and p.required for p in row.parameters):
+    if base is not None and not again and row.needs.base == "input" and _is_weighted(row):
         raise ParameterError(f"merge: {method} takes a base for a model like all others; list it among the models, with its weight")
     shared, each = _split(row, parameters, [(key, m.label) for (key, _), m in zip(sources, members, strict=True)])
     return plan_members(
@@ -244,8 +244,7 @@ def _split(row: Method, parameters: Mapping[str, Any], labels: Sequence[tuple[An
     """
     known = {name for pair in labels for name in pair}
     shared: dict[str, Any] = {}
-    weighted = any(p.name == "weight" and p.required for p in row.parameters)
-    each: list[dict[str, Any]] = [{"weight": 1.0} if weighted else {} for _ in labels]
+    each: list[dict[str, Any]] = [{"weight": 1.0} if _is_weighted(row) else {} for _ in labels]
     for word, given in parameters.items():
         value = plain(given)
         parameter = row.parameter(word, "merge")
@@ -269,6 +268,11 @@ def _split(row: Method, parameters: Mapping[str, Any], labels: Sequence[tuple[An
             if v is not None:
                 options[parameter.name] = v
     return shared, each
+
+
+def _is_weighted(row: Method) -> bool:
+    """Whether each model must have a weight."""
+    return any(p.name == "weight" and p.required for p in row.parameters)
 
 
 def _is_setting(value: Any) -> bool:

@@ -105,12 +105,13 @@ def with_layers(config: Mapping[str, Any], key: Path, parts: Sequence[Part]) -> 
     count = spot.get(key[-1], spot.get("num_layers"))
     for name, value in list(spot.items()):
         if isinstance(value, Mapping) and name in _MAPPINGS_OF_LAYERS:
-            spot[name] = _moved_entries([_entry(other, (*key[:-1], name)) or {} for other, _, _ in parts], parts)
+            mappings = [_entry(other, (*key[:-1], name)) or {} for other, _, _ in parts]
+            spot[name] = {str(number): mappings[k][str(n)] for k, n, number in _new_numbers(parts) if str(n) in mappings[k]}
         if not isinstance(value, list):
             continue
         lists = [(found if isinstance(found := _entry(other, (*key[:-1], name)), list) else value) for other, _, _ in parts]
         if name in _LISTS_OF_LAYERS:
-            spot[name] = _renumbered(lists, parts)
+            spot[name] = [number for k, layer, number in _new_numbers(parts) if layer in lists[k]]
         elif len(value) == count and not _NOT_BY_LAYER.search(name):
             spot[name] = [entry for held, (_, first, end) in zip(lists, parts, strict=True) for entry in held[first:end]]
     if key[-1] == "num_layers" and "num_decoder_layers" not in spot and spot.get("is_encoder_decoder"):
@@ -129,8 +130,8 @@ def without_further(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def kinds_by_position(config: Mapping[str, Any], key: Path, parts: Sequence[Part]) -> tuple[str, ...]:
     """Keys that tell a layer's kind by its number, where the stack gives layers other numbers than they had."""
-    starts = [sum(end - first for _, first, end in parts[:n]) for n in range(len(parts))]
-    if all(first == start for (_, first, _), start in zip(parts, starts, strict=True)):
+    shifts = {layer - number for _, layer, number in _new_numbers(parts)}
+    if shifts == {0}:
         return ()
     spot = _entry(config, key[:-1])
     if not isinstance(spot, Mapping):
@@ -140,7 +141,7 @@ def kinds_by_position(config: Mapping[str, Any], key: Path, parts: Sequence[Part
         return tuple(found)
     found += [name for name in _BY_POSITION if spot.get(name)]
     found += ["max_window_layers"] if spot.get("use_sliding_window") and "max_window_layers" in spot else []
-    turned = any((first - start) % 2 for (_, first, _), start in zip(parts, starts, strict=True))
+    turned = any(shift % 2 for shift in shifts)
     found += ["sliding_window"] if turned and spot.get("model_type") in _ALTERNATING else []
     return tuple(found)
 
@@ -152,23 +153,10 @@ def sized_by_depth(config: Mapping[str, Any], key: Path, parts: Sequence[Part]) 
     return next((name for name in _SHARES if changed and spot.get(name)), None)
 
 
-def _renumbered(lists: Sequence[list[Any]], parts: Sequence[Part]) -> list[int]:
-    """Numbers of layers, as they are counted in the stack."""
-    found, start = [], 0
-    for held, (_, first, end) in zip(lists, parts, strict=True):
-        found += [start + layer - first for layer in range(first, end) if layer in held]
-        start += end - first
-    return found
-
-
-def _moved_entries(mappings: Sequence[Mapping[str, Any]], parts: Sequence[Part]) -> dict[str, Any]:
-    """Entries by the numbers of their layers, as they are counted in the stack."""
-    found: dict[str, Any] = {}
-    start = 0
-    for held, (_, first, end) in zip(mappings, parts, strict=True):
-        found |= {str(start + layer - first): held[str(layer)] for layer in range(first, end) if str(layer) in held}
-        start += end - first
-    return found
+def _new_numbers(parts: Sequence[Part]) -> Iterator[tuple[int, int, int]]:
+    """(part, layer, its number in the stack) for each layer of the stack."""
+    layers = [(k, layer) for k, (_, first, end) in enumerate(parts) for layer in range(first, end)]
+    yield from ((k, layer, number) for number, (k, layer) in enumerate(layers))
 
 
 def _entry(config: Mapping[str, Any] | None, path: Path) -> Any:

@@ -161,7 +161,7 @@ def _stacked(territory: Territory, views: Mapping[str, View]) -> Iterator[Output
 
 
 def first_layers_moved(territories: Sequence[Territory], donor: View) -> list[str]:
-    """A warning for a model whose first layer is made in another way than all others, which then stands elsewhere or lacks."""
+    """A warning where the first layer is made in another way than all others, and the stack does not begin with it or repeats it."""
     found = []
     for territory in territories:
         stack = territory.stack
