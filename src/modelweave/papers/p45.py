@@ -44,8 +44,8 @@ def moons(random: np.random.Generator, count: int) -> tuple[NDArray[Any], NDArra
 
 def run(seed: int) -> list[Row]:
     """Both tasks with and without background, then a library of real classifiers."""
-    from ..outputs.chooser.subset_chooser import SubsetChooser, mean_jaccard
-    from ..outputs.chooser.train import top
+    from ..outputs.chooser.subset_chooser import SubsetChooser
+    from ..outputs.chooser.subsets import mean_jaccard, top
 
     rows: list[Row] = []
     with quiet_torch(seed):

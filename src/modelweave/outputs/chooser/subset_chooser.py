@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import CheckpointError, CompatibilityError, ParameterError, unknown
 from ...text_file import write_text
+from .settings import MODES, Settings
 
 Array = NDArray[Any]
-Mode = Literal["copula", "ind", "diffMF"]
-MODES = ("copula", "ind", "diffMF")
 FORMAT = "modelweave.chooser/1"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """background, mode: see `SetFunction` and `SubsetChooser`. samples, rank, tau: of the draws. steps: of the mean field."""
-
-    background: str = "complement"
-    mode: str = "copula"
-    width: int = 256
-    hidden: int = 500
-    samples: int = 8
-    rank: int = 8
-    tau: float = 0.1
-    steps: int = 1
-    rate: float = 1e-4
-    decay: float = 1e-5
-    batch: int = 128
-    epochs: int = 100
-    patience: int = 6
-    seed: int = 0
 
 
 class SubsetChooser:
@@ -140,16 +118,6 @@ class SubsetChooser:
         found.network = build(found.settings, data["features"])
         found.network.load_state_dict(load_file(Path(folder) / "chooser.safetensors"))
         return found
-
-
-def mean_jaccard(chosen: Sequence[Array] | Array, subsets: ArrayLike) -> float:
-    """Mean over pools of |S and S*| / |S or S*|, both (pools, v) of 0 and 1.
-
-    >>> mean_jaccard(np.array([[1, 1, 0]]), [[0, 1, 1]])
-    0.3333333333333333
-    """
-    ours, theirs = np.asarray(chosen, bool), np.asarray(subsets, bool)
-    return float(np.mean((ours & theirs).sum(axis=1) / np.maximum((ours | theirs).sum(axis=1), 1)))
 
 
 def _checked(pools: ArrayLike, subsets: ArrayLike | None) -> tuple[Array, Array]:

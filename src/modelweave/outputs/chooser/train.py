@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .settings import Settings
 from .subset_network import CLOSE, Recognition, SetFunction, entropy, sample
-
-if TYPE_CHECKING:
-    from .subset_chooser import Settings
+from .subsets import mean_jaccard, top
 
 CLIP = 10.0
 
@@ -30,8 +29,6 @@ def train(
     settings: Settings, pools: NDArray[Any], subsets: NDArray[Any], validation: tuple[NDArray[Any], NDArray[Any]] | None
 ) -> tuple[nn.ModuleList, list[float]]:
     """The trained networks, and the mean Jaccard index on validation pools after each epoch."""
-    from .subset_chooser import mean_jaccard
-
     network = build(settings, pools.shape[2])
     energy, guess = network
     steppers = [torch.optim.Adam(part.parameters(), settings.rate, weight_decay=settings.decay) for part in network]
@@ -95,9 +92,3 @@ def marginals(settings: Settings, network: Any, pools: NDArray[Any]) -> NDArray[
     for _ in range(settings.steps):
         q = energy.mean_field(elements, q, torch.rand(len(q), settings.samples, q.shape[1], q.shape[1], generator=generator))
     return np.asarray(q.double().numpy())
-
-
-def top(q: NDArray[Any], sizes: NDArray[Any]) -> NDArray[Any]:
-    """(pools, v) marks of the `sizes` largest of each row."""
-    ranks = np.argsort(np.argsort(-q, axis=1, kind="stable"), axis=1, kind="stable")
-    return np.asarray(ranks < sizes[:, None])

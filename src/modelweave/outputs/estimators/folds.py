@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -103,11 +103,6 @@ def mean_predictions(models: Sequence[Any], X: Any, classes: Array | None) -> Ar
     for model in models[1:]:
         total += predictions(model, X, classes)
     return total / len(models)
-
-
-def label_order(estimator: Any, y: Any) -> Array | None:
-    """The sorted labels when the estimator is a classifier."""
-    return np.unique(y) if is_classifier(estimator) else None
 
 
 def cut_params(params: Mapping[str, Any], rows: Array, whole: int) -> dict[str, Any]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from ....drawing import new_figure, save_figure
+from ....drawing import new_figure
 from ..calibration import reliability
 from ..pool import Array
 
@@ -26,8 +25,3 @@ def calibration_figure(predictions: Mapping[str, Array], y: Array) -> Any:
     axes.set_title("Calibration")
     axes.legend(fontsize=8)
     return figure
-
-
-def draw_calibration(predictions: Mapping[str, Array], y: Array, path: str | Path) -> None:
-    """Write `calibration_figure` as an image."""
-    save_figure(calibration_figure(predictions, y), path)

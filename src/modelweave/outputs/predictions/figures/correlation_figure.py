@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from ....drawing import new_figure, save_figure
+from ....drawing import new_figure
 from ..pool import Array
 
 NUMBERED = 14
@@ -28,8 +27,3 @@ def correlation_figure(names: Sequence[str], correlation: Array) -> Any:
     axes.set_title("Correlation of errors")
     figure.colorbar(image, ax=axes, shrink=0.8)
     return figure
-
-
-def draw_correlation(names: Sequence[str], correlation: Array, path: str | Path) -> None:
-    """Write `correlation_figure` as an image."""
-    save_figure(correlation_figure(names, correlation), path)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ....drawing import new_figure, save_figure
+from ....drawing import new_figure
 from ..learner import Step
 
 
@@ -28,8 +27,3 @@ def trajectory_figure(steps: Sequence[Step], metric: str) -> Any:
     below.set_ylim(0, 1)
     below.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
-
-
-def draw_trajectory(steps: Sequence[Step], metric: str, path: str | Path) -> None:
-    """Write `trajectory_figure` as an image."""
-    save_figure(trajectory_figure(steps, metric), path)
