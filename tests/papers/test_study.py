@@ -20,7 +20,7 @@ from modelweave.cli.app import main
 from modelweave.errors import MissingExtraError, OutputError, ParameterError
 from modelweave.papers import smollm
 from modelweave.papers.study import language, suites
-from modelweave.papers.study.lines import advised, behind, lines_of, rank_correlation, refused
+from modelweave.papers.study.lines import advised, behind, lines_of, refused
 from modelweave.papers.study.page import draw_study, reading, study_page, study_text
 from modelweave.papers.study.run import Outcome, best_scale, chosen_methods, run_study
 from modelweave.papers.study.store import Store, default_cache
@@ -157,12 +157,6 @@ def test_methods_are_ordered_by_how_far_they_are_behind() -> None:
     found = behind(made_up())
     assert list(found) == ["task_arithmetic", "star", "ties"]
     assert found["task_arithmetic"] == pytest.approx({"x": 10, "y": 0})
-
-
-def test_rank_correlation() -> None:
-    assert rank_correlation([1, 2, 3], [9, 5, 1]) == -1
-    assert rank_correlation([1, 1, 2], [1, 2, 3]) == pytest.approx(np.sqrt(3) / 2)  # by hand: ranks .5 .5 2 and 0 1 2
-    assert np.isnan(rank_correlation([1, 1], [1, 2]))
 
 
 @pytest.mark.parametrize(("peak", "found"), [(0.5, 0.5), (3.375, 3.375), (40.0, 3.375), (0.1, 0.148148), (1.0, 1.0)])

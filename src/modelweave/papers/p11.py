@@ -73,7 +73,7 @@ def run(seed: int) -> list[Row]:
 
 def judge(rows: Sequence[Row]) -> list[Check]:
     """Over all tasks and seeds."""
-    from ..evaluation.significance import sign_test
+    from ..statistics.significance import sign_test
 
     def each(first: str, second: str | None = None) -> tuple[float, ...]:
         return tuple(row[first] - (row[second] if second else 0) for row in rows)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from modelweave.evaluation.bootstrap import bootstrap_interval
 from modelweave.papers.demo.score import DemoResult, score_rows, table_lines
+from modelweave.statistics.bootstrap import bootstrap_interval
 
 
 def hits(*rows: str) -> np.ndarray:

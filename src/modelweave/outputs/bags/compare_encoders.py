@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import CompatibilityError
+from ...statistics.bootstrap import bootstrap_p_value
 from ..estimators.repeated_folds import RepeatedFoldClassifier, check_apart
 from ..predictions.metrics import METRICS
 from ..predictions.verdict import drawn_gains, gain_interval
@@ -87,10 +88,8 @@ def compare_encoders(
     pairs = []
     for first, second in combinations([line.encoder for line in lines], 2):
         gains = drawn_gains(AUC, codes, said[first], said[second], groups=new_patients, seed=seed, draws=draws)
-        below = (1 + np.count_nonzero(gains <= 0)) / (1 + len(gains))
-        above = (1 + np.count_nonzero(gains >= 0)) / (1 + len(gains))
         gain = AUC.loss(codes, said[second]) - AUC.loss(codes, said[first])
-        pairs.append(Difference(first, second, gain, float(min(1.0, 2 * min(below, above)))))
+        pairs.append(Difference(first, second, gain, bootstrap_p_value(gains)))
     return lines, pairs
 
 

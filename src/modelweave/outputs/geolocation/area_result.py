@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
@@ -10,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import CompatibilityError, ParameterError
+from ...statistics.bootstrap import check_draws, percentile_interval, resampled, resampled_means, tails
 
 Measure: TypeAlias = "float | Literal['normalised_area', 'median_area']"
 
 POINTS_A_DECADE = 20
 # Areas are rounded sums, so a budget that equals one on paper may miss it by the last bits.
 SLACK = 1 + 1e-12
-DRAWN = 1 << 22  # resampled queries held at a time
 
 
 class Curve(NamedTuple):
@@ -89,12 +88,13 @@ class AreaResult:
         if level is None:
             return Curve(axis, recall)
         # A resample of queries, seen through the budgets, is a multinomial draw over the steps between them.
-        _check_bootstrap(level, draws)
+        ends = tails(level)
+        check_draws(draws)
         order = np.argsort(axis)
         steps = np.diff(recall[order], prepend=0, append=1).clip(0)
         counts = np.random.default_rng(seed).multinomial(len(self.area), steps / steps.sum(), size=draws)
         bounds = np.empty((2, len(axis)))
-        bounds[:, order] = np.quantile(counts[:, :-1].cumsum(axis=1) / len(self.area), _tails(level), axis=0)
+        bounds[:, order] = np.quantile(counts[:, :-1].cumsum(axis=1) / len(self.area), ends, axis=0)
         return Curve(axis, recall, bounds[0], bounds[1])
 
     def estimate(self, measure: Measure, *, level: float = 0.95, draws: int = 1000, seed: int = 0) -> Estimate:
@@ -102,8 +102,7 @@ class AreaResult:
 
         measure: a budget in km^2 (its recall), "normalised_area" or "median_area". level: in (0, 1). draws: at least 1.
         """
-        values, statistic = self._values(measure)
-        return _bootstrap(lambda rows: statistic(values[rows]), len(values), level, draws, seed)
+        return _estimate(measure, [self._values(measure)], level, draws, seed)
 
     def difference(self, other: AreaResult, measure: Measure, *, level: float = 0.95, draws: int = 1000, seed: int = 0) -> Estimate:
         """This result's measure minus the other's on the same queries, with an interval from resampling both together.
@@ -114,8 +113,7 @@ class AreaResult:
             raise CompatibilityError(
                 f"difference: {len(self.area)} queries against {len(other.area)}; a paired difference needs the same queries in one order"
             )
-        (mine, statistic), (theirs, _) = self._values(measure), other._values(measure)
-        return _bootstrap(lambda rows: statistic(mine[rows]) - statistic(theirs[rows]), len(mine), level, draws, seed)
+        return _estimate(measure, [self._values(measure), other._values(measure)], level, draws, seed)
 
     def by(self, labels: ArrayLike) -> dict[Any, AreaResult]:
         """This result for the queries of each label, in the labels' order: urban and rural places, say. labels: (queries,)."""
@@ -135,33 +133,28 @@ class AreaResult:
                 f"the axis of areas begins at lowest = {self.lowest} km^2 but all cells have {self.total}; give a smaller lowest"
             )
 
-    def _values(self, measure: Measure) -> tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
-        """One number a query, and the statistic of them along the last axis."""
+    def _values(self, measure: Measure) -> NDArray[np.float64]:
+        """One number a query, of which the measure is the mean or, for the median area, the median."""
         if measure == "median_area":
-            return self.area, lambda rows: np.asarray(np.median(rows, axis=-1))
+            return self.area
         if measure == "normalised_area":
-            return self._shares(), lambda rows: np.asarray(rows.mean(axis=-1))
+            return self._shares()
         if isinstance(measure, str) or not measure > 0:
             raise ParameterError(f"measure must be a budget above 0 km^2, 'normalised_area' or 'median_area', got {measure!r}")
-        return (self.area <= measure * SLACK).astype(np.float64), lambda rows: np.asarray(rows.mean(axis=-1))
+        return (self.area <= measure * SLACK).astype(np.float64)
 
 
-def _bootstrap(statistic: Callable[[NDArray[np.intp]], NDArray[np.float64]], queries: int, level: float, draws: int, seed: int) -> Estimate:
-    """The statistic of all queries, and the percentiles of it over resamples; as many rows at a time as memory should hold."""
-    _check_bootstrap(level, draws)
-    chance = np.random.default_rng(seed)
-    step = max(1, DRAWN // queries)
-    found = [statistic(chance.integers(queries, size=(min(step, draws - done), queries))) for done in range(0, draws, step)]
-    low, high = np.quantile(np.concatenate(found), _tails(level))
-    return Estimate(float(statistic(np.arange(queries))), float(low), float(high))
+def _estimate(measure: Measure, sides: list[NDArray[np.float64]], level: float, draws: int, seed: int) -> Estimate:
+    """The measure of the first numbers, less that of the second where there are such, over the same resampled queries."""
+    options: Any = {"draws": draws, "seed": seed}
+    if measure == "median_area":
 
+        def median_gain(times: NDArray[np.float64]) -> float:
+            medians = [float(np.median(np.repeat(side, times.astype(np.intp)))) for side in sides]
+            return medians[0] - sum(medians[1:])
 
-def _check_bootstrap(level: float, draws: int) -> None:
-    if not 0 < level < 1:
-        raise ParameterError(f"bootstrap: level must be in (0, 1), got {level}")
-    if draws < 1:
-        raise ParameterError(f"bootstrap: draws must be at least 1, got {draws}")
-
-
-def _tails(level: float) -> list[float]:
-    return [(1 - level) / 2, (1 + level) / 2]
+        value, found = median_gain(np.ones(len(sides[0]))), resampled(median_gain, len(sides[0]), **options)
+    else:
+        means = resampled_means(sides, **options)
+        value, found = float(sides[0].mean() - sum(side.mean() for side in sides[1:])), means[:, 0] - means[:, 1:].sum(axis=1)
+    return Estimate(value, *percentile_interval(found, level))

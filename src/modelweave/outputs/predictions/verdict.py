@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import CompatibilityError
+from ...statistics.bootstrap import DRAWS, percentile_interval, resampled, resampled_means
 from ..splits import Fold
 from .learner import About
 from .metrics import Metric
@@ -18,8 +19,6 @@ Fit = Callable[[Pool, Array, About], Any]
 """(pool, y, about) -> a rule."""
 
 BASELINES = ("best member", "plain mean")
-DRAWS = 1000
-BUNDLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -101,10 +100,7 @@ def gain_interval(
     """95 % bootstrap interval of loss(other) - loss(p) on the same rows; groups are drawn whole. Other options as of `drawn_gains`."""
     fewer = draws if metric.whole is None else max(draws // 5, 100)
     gains = drawn_gains(metric, y, p, other, weight=weight, groups=groups, seed=seed, draws=fewer)
-    if not len(gains):
-        return float("nan"), float("nan")
-    low, high = np.quantile(gains, [0.025, 0.975])
-    return float(low), float(high)
+    return percentile_interval(gains)
 
 
 def drawn_gains(
@@ -118,28 +114,13 @@ def drawn_gains(
     seed: int = 0,
     draws: int = DRAWS,
 ) -> Array:
-    """loss(other) - loss(p) on `draws` bootstrap samples of the rows, the same for both, or of whole groups.
-
-    Means over more than 10,000 rows or groups are drawn in 10,000 bundles of them, which has the same spread.
-    """
-    random = np.random.default_rng(seed)
-    share = np.ones(len(y)) if weight is None else np.asarray(weight, np.float64)
-    units = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
-    count = int(units.max()) + 1
+    """loss(other) - loss(p) on `draws` bootstrap samples of the rows, the same for both, or of whole groups."""
+    options: Any = {"weight": weight, "groups": groups, "seed": seed, "draws": draws}
     if metric.whole is None:
-        if count > BUNDLES:
-            units, count = (random.permutation(count) % BUNDLES)[units], BUNDLES
-        # sums by unit, so that a draw costs one pass over units
-        table = np.stack([np.bincount(units, share * metric.losses(y, values), count) for values in (p, other)])
-        masses = np.bincount(units, share, count)
-        gains = np.empty(draws)
-        for i in range(draws):
-            times = np.bincount(random.integers(count, size=count), minlength=count)
-            ours, theirs = table @ times / max(float(masses @ times), 1e-300)
-            gains[i] = metric.finish(float(theirs)) - metric.finish(float(ours))
+        means = resampled_means([metric.losses(y, values) for values in (p, other)], **options)
+        gains = np.array([metric.finish(float(theirs)) - metric.finish(float(ours)) for ours, theirs in means])
     else:
-        chances = [1 / count] * count
-        gains = np.array([_whole_gain(metric, y, p, other, share * random.multinomial(count, chances)[units]) for _ in range(draws)])
+        gains = resampled(lambda times: _whole_gain(metric, y, p, other, times), len(y), **options)
     return gains[np.isfinite(gains)]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...evaluation.bootstrap import bootstrap_interval
+from ...statistics.bootstrap import bootstrap_interval
 
 Group = Literal["base", "specialist", "ensemble", "merge"]
 

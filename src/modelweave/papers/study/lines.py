@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...evaluation.bootstrap import bootstrap_interval
+from ...statistics.bootstrap import bootstrap_interval
 from .run import REFERENCE, Outcome
 from .store import Row
 
@@ -86,23 +85,6 @@ def behind(outcome: Outcome) -> dict[str, dict[str, float]]:
         for line in lines:
             found.setdefault(line.name, {})[setting.key] = lines[0].tuned - line.tuned
     return dict(sorted(found.items(), key=lambda item: (-len(item[1]), fmean(item[1].values()), item[0])))
-
-
-def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Spearman's, equal values sharing their mean rank; nan where all are equal.
-
-    >>> rank_correlation([1.0, 2.0, 9.0], [0.0, 5.0, 6.0])
-    1.0
-    """
-    a, b = (_ranks(values) - (len(values) - 1) / 2 for values in (first, second))
-    scale = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / scale if scale else float("nan")
-
-
-def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64)
-    ranks: NDArray[np.float64] = (array[:, None] > array).sum(1) + ((array[:, None] == array).sum(1) - 1) / 2
-    return ranks
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from statistics import fmean, median
 from typing import Any
 
 from ...drawing import new_figure, save_figure
+from ...statistics.ranks import rank_correlation
 from ..harness import text_table
-from .lines import POINT, Advised, Line, advised, behind, lines_of, rank_correlation, refused
+from .lines import POINT, Advised, Line, advised, behind, lines_of, refused
 from .run import BASE, ENSEMBLE, MEMBER, OWN, REFERENCE, SHARE, Outcome
 from .suites import Setting
 

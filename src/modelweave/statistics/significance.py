@@ -33,10 +33,21 @@ def holm_corrected(p_values: Sequence[float]) -> list[float]:
     """
     values = _checked(p_values)
     order = np.argsort(values, kind="stable")
-    raised = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-    found = np.empty(len(values))
-    found[order] = np.minimum(raised, 1)
-    return [float(p) for p in found]
+    return _in_place(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), order)
+
+
+def benjamini_hochberg_corrected(p_values: Sequence[float]) -> list[float]:
+    """P-values that keep the share of false discoveries among m independent tests: the k-th smallest times m / k, never falling.
+
+    Source: Benjamini and Hochberg 1995, section 3.1.
+
+    >>> [round(p, 3) for p in benjamini_hochberg_corrected([0.01, 0.04, 0.03])]
+    [0.03, 0.04, 0.04]
+    """
+    values = _checked(p_values)
+    order = np.argsort(values, kind="stable")
+    raised = values[order] * len(values) / np.arange(1, len(values) + 1)
+    return _in_place(np.minimum.accumulate(raised[::-1])[::-1], order)
 
 
 def sign_test(differences: Sequence[float]) -> float:
@@ -48,6 +59,13 @@ def sign_test(differences: Sequence[float]) -> float:
     signs = np.sign([d for d in differences if d != 0])
     wins, count = int((signs > 0).sum()), len(signs)
     return float(sum(math.comb(count, k) for k in range(wins, count + 1)) / 2**count)
+
+
+def _in_place(raised: NDArray[np.float64], order: NDArray[np.intp]) -> list[float]:
+    """Corrected p-values, at most 1, where the given ones stood."""
+    found = np.empty(len(raised))
+    found[order] = np.minimum(raised, 1)
+    return [float(p) for p in found]
 
 
 def _checked(p_values: Sequence[float]) -> NDArray[np.float64]:

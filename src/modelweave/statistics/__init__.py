@@ -1,0 +1,1 @@
+"""How sure one can be of a difference: intervals, corrections for many tests, and correlation of ranks."""
