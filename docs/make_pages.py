@@ -8,8 +8,8 @@ from typing import Any
 
 from modelweave.catalog import LEARNERS, METHODS
 from modelweave.cli.methods import models_text
-from modelweave.method import Method, Parameter
 from modelweave.outputs.predictions.learner import Learner
+from modelweave.row import Method, Parameter
 
 HEAD = """# Methods
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .errors import RecipeError, unknown
-from .method import Method
 from .outputs.predictions.learner import Learner
 from .outputs.predictions.published import LEARNERS
+from .row import Method
 from .weights import published, published_masked, published_placed, published_spectral
 
 _TABLES = (published, published_masked, published_spectral, published_placed)

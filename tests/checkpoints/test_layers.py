@@ -6,7 +6,7 @@ import pytest
 
 from modelweave.checkpoints.layers import comes_before_layers, find_layout, main_stack, module_prefix
 from modelweave.errors import CompatibilityError
-from modelweave.recipes.layer_config import declared_layers, kinds_by_position, layers_key, with_layers
+from modelweave.recipes.planning.layer_config import declared_layers, kinds_by_position, layers_key, with_layers
 
 T5 = [f"{side}.block.{i}.layer.{j}.weight" for side in ("encoder", "decoder") for i in range(3) for j in range(2)] + ["shared.weight"]
 

@@ -16,7 +16,7 @@ from modelweave.checkpoints.dtypes import DTYPES
 from modelweave.checkpoints.open import open_checkpoint
 from modelweave.errors import CheckpointError
 
-from .test_safetensors_file import as_torch, same
+from .formats.test_safetensors_file import as_torch, same
 
 
 class Tied(nn.Module):

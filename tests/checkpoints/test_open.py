@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelweave.checkpoints.hub import hub_id
 from modelweave.checkpoints.open import open_checkpoint
+from modelweave.checkpoints.places.hub import hub_id
 from modelweave.errors import CheckpointError, ModelweaveError
 
 from .files import write_arrays

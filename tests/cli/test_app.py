@@ -112,7 +112,7 @@ def test_nothing_heavy_is_imported(tmp_path):
 import sys
 from modelweave.cli.app import main
 assert main(["--help"]) == main(["methods"]) == main(["methods", "ties"]) == 0
-assert not {"modelweave.recipes.document", "yaml", "torch"} & set(sys.modules)
+assert not {"modelweave.recipes.language.document", "yaml", "torch"} & set(sys.modules)
 assert main(["schema"]) == 0
 for name in ("bad.yml", "gone.yml", "none.yml"):
     assert main(["plan", name]) == main(["merge", name, "out", "--dry-run"]) == 2

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from modelweave.checkpoints import folder as folder_module
+from modelweave.checkpoints.results import folder as folder_module
 from modelweave.cli.app import main
 
 LAYERS, WIDTH, VOCABULARY = 2, 4, 6

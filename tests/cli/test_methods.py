@@ -10,8 +10,8 @@ import yaml
 from modelweave.catalog import LEARNERS, METHODS
 from modelweave.cli.app import main
 from modelweave.cli.methods import needs_text, snippet, step_snippet
-from modelweave.recipes.build import _checked
-from modelweave.recipes.load import parse_recipe
+from modelweave.recipes.language.load import parse_recipe
+from modelweave.recipes.planning.build import _checked
 from modelweave.weights.after.steps import STEPS
 
 

@@ -11,8 +11,8 @@ import torch
 import modelweave
 from modelweave.catalog import METHODS
 from modelweave.cli.app import main
-from modelweave.method import Method, Needs, Parameter
-from modelweave.recipes.schema import recipe_schema
+from modelweave.recipes.language.schema import recipe_schema
+from modelweave.row import Method, Needs, Parameter
 from modelweave.weights.combine.mixing import weighted_sum
 from modelweave.weights.part import Context, Ranks, selection, tensors
 

@@ -16,8 +16,8 @@ from safetensors.numpy import save_file
 
 from modelweave.catalog import METHODS
 from modelweave.cli.app import main
-from modelweave.recipes.load import parse_recipe
-from modelweave.recipes.planned import plan_documents
+from modelweave.recipes.language.load import parse_recipe
+from modelweave.recipes.planning.planned import plan_documents
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import modelweave
 from modelweave import merge_recipe
-from modelweave.checkpoints.spill import Spill
+from modelweave.checkpoints.results.spill import Spill
 from modelweave.engine import two_pass
 from modelweave.errors import CheckpointError, CompatibilityError, OutputError, ParameterError
 

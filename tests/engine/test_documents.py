@@ -14,8 +14,8 @@ from safetensors.numpy import load_file, save_file
 
 from modelweave import merge_recipe
 from modelweave.checkpoints import open as opening
-from modelweave.checkpoints.folder import DISCARDED
-from modelweave.checkpoints.stages import Stages
+from modelweave.checkpoints.results.folder import DISCARDED
+from modelweave.checkpoints.results.stages import Stages
 from modelweave.engine import documents as merging
 from modelweave.errors import ModelweaveError, OutputError, RecipeError
 

@@ -152,7 +152,7 @@ def test_a_resumed_run_has_the_notes_of_the_first(models: Path, tmp_path: Path, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("modelweave.checkpoints.folder.FolderSink.write_file", stop)
+        patch.setattr("modelweave.checkpoints.results.folder.FolderSink.write_file", stop)
         with pytest.raises(KeyboardInterrupt):
             notes("cut")
     again = notes("cut", resume=True)

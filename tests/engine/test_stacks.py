@@ -12,8 +12,8 @@ import torch
 import transformers as hf
 
 import modelweave
-from modelweave.recipes.build import build_plan
-from modelweave.recipes.load import parse_recipe
+from modelweave.recipes.language.load import parse_recipe
+from modelweave.recipes.planning.build import build_plan
 
 SMALL = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2}
 T5 = {"vocab_size": 20, "d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 3, "num_heads": 2}

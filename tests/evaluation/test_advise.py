@@ -14,8 +14,8 @@ import modelweave
 from modelweave.catalog import METHODS
 from modelweave.cli.app import main
 from modelweave.evaluation.advise import RULES, Facts, advise
-from modelweave.recipes.build import build_plan
-from modelweave.recipes.load import parse_recipe
+from modelweave.recipes.language.load import parse_recipe
+from modelweave.recipes.planning.build import build_plan
 
 Model = dict[str, torch.Tensor]
 

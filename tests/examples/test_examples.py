@@ -11,8 +11,8 @@ import pytest
 import yaml
 from safetensors.numpy import save_file
 
-from modelweave.recipes.build import build_plan
-from modelweave.recipes.load import load_recipe
+from modelweave.recipes.language.load import load_recipe
+from modelweave.recipes.planning.build import build_plan
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RECIPES = sorted((EXAMPLES / "recipes").glob("*.yml"))

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from modelweave.checkpoints.tensors import Bytes, Checkpoint, TensorRef
-from modelweave.recipes.build import build_plan
-from modelweave.recipes.load import parse_recipe
-from modelweave.recipes.plan import Plan, TensorPlan
+from modelweave.recipes.language.load import parse_recipe
+from modelweave.recipes.planning.build import build_plan
+from modelweave.recipes.planning.plan import Plan, TensorPlan
 
 
 class ArrayRef(TensorRef):

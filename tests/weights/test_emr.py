@@ -209,7 +209,7 @@ def test_a_full_disk_while_masks_are_written_is_one_sentence(tmp_path: Path, mon
         raise OSError(28, "no space")
 
     stored(tmp_path)
-    monkeypatch.setattr("modelweave.checkpoints.side_tensors.write_at", full)
+    monkeypatch.setattr("modelweave.checkpoints.results.side_tensors.write_at", full)
     with pytest.raises(modelweave.ModelweaveError, match="the disk is full; make room and run again with --resume"):
         modelweave.merge_recipe(tmp_path / "r.yml", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 import modelweave
 from modelweave import merge_recipe
-from modelweave.recipes.in_memory import plan_members
+from modelweave.recipes.planning.in_memory import plan_members
 
 
 def model(value: float, layers: int = 8, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import modelweave
 from modelweave.errors import ParameterError
-from modelweave.weights.combine.balance_competition import measured, shares
+from modelweave.weights.combine.pcb import measured, shares
 from modelweave.weights.quantiles import FEW_PASSES, LITTLE_MEMORY, count_digits, find
 
 Array = NDArray[np.float64]

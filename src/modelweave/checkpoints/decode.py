@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .dtypes import DTYPES
-from .tensors import Bytes
+from .dtypes import DTYPES, Bytes
 
 _PLAIN = {
     "F64": np.float64,

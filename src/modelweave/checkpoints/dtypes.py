@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import RecipeError, unknown
+
+Bytes = NDArray[np.uint8]
+"""Elements of any type, as they are stored."""
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError
-from .dtypes import DTYPES, TAG_OF_TORCH
+from .dtypes import DTYPES, TAG_OF_TORCH, Bytes
+from .formats.state_dict import name_of, state_dict_in
 from .opened import fingerprint_of
-from .state_dict import name_of, state_dict_in
-from .tensors import Bytes, Checkpoint, TensorRef, same_places
+from .tensors import Checkpoint, TensorRef, same_places
 
 _SAMPLE = 1 << 12
 

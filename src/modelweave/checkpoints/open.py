@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, printable
-from .hub import hub_id
 from .opened import FileCheckpoint, open_file, open_place
-from .place import LocalPlace, Place
-from .source import LocalSource
+from .places.hub import hub_id
+from .places.place import LocalPlace, Place
+from .places.source import LocalSource
 from .tensors import Checkpoint
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[^+]*)?://.+", re.DOTALL)
@@ -60,7 +60,7 @@ def _open_named(text: str, label: str, near: Any) -> Checkpoint:
     if _local(text, near) is None and "+" in text and not _is_remote(text, where, near):
         parts = _split(text, near)
         if parts is not None:
-            from .adapter import apply_adapter
+            from .adapters.adapter import apply_adapter
 
             base = _open_named(parts[0], parts[0], near)
             return apply_adapter(base, _find(parts[1], f"adapter '{_shown(parts[1])}'", near).place, label, parts[1])
@@ -92,13 +92,13 @@ def _find(text: str, where: str, near: Any) -> _Found:
     if path is not None:
         return _Found(LocalPlace(path, where)) if path.is_dir() else _Found(LocalPlace(path.parent, where), path.name)
     if _ADDRESS.fullmatch(text):
-        from .remote import remote_place
+        from .places.remote import remote_place
 
         return _Found(*remote_place(text, where))
     tried = [repr(_shown(place)) for place in _places(text, near)]
     repository = hub_id(text)
     if repository is not None:
-        from .hub import hub_place
+        from .places.hub import hub_place
 
         return _Found(hub_place(*repository, where, tried))
     raise CheckpointError(f"{where}: does not exist; looked for {' and '.join(tried) or 'a path'}{_near_names(text, near)}")
@@ -143,7 +143,7 @@ def _is_remote(text: str, where: str, near: Any) -> bool:
         return False
     if "?" in text and (hub_id(after) or _local(after, near) is not None):
         return False  # a server may answer whatever stands in a query
-    from .remote import remote_place
+    from .places.remote import remote_place
 
     try:
         place, file = remote_place(text, where)

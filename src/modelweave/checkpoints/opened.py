@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
-from .formats import read_weights
-from .json_text import parse_json
-from .place import Place, side_names
-from .shards import Weights, read_folder
-from .source import ByteSource, LocalSource, source_sha256
+from ..text.json_text import parse_json
+from .formats.by_ending import read_weights
+from .formats.shards import Weights, read_folder
+from .places.place import Place, side_names
+from .places.source import ByteSource, LocalSource, source_sha256
 from .tensors import Checkpoint, TensorRef
 from .ties import further_names, tied_heads
 

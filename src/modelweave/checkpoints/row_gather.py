@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..errors import CompatibilityError
 from .decode import decode
-from .dtypes import DTYPES
-from .tensors import Bytes, TensorRef
+from .dtypes import DTYPES, Bytes
+from .tensors import TensorRef
 
 ZERO, MEAN, AVERAGE = -1, -2, -3
 """Kinds of rows that no single tensor owns: zeros, the mean over their owners, the mean of all other rows."""

@@ -9,12 +9,9 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import CheckpointError
-from .dtypes import DTYPES
-
-Bytes = NDArray[np.uint8]
+from .dtypes import DTYPES, Bytes
 
 
 class InFile(NamedTuple):

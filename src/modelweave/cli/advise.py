@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import OutputError
-from ..text_file import write_text
+from ..files import write_text
 from .options import Json
 from .printing import progress_bar, say, show_json, show_table, warn
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import __version__
 from ..errors import ModelweaveError, printable
+from ..version import VERSION
 from .advise import advise
 from .blend import blend
 from .demo import demo
@@ -40,7 +40,7 @@ for _command in (merge, plan, inspect, diff, advise, blend, methods, papers, rep
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"modelweave {__version__}")
+        typer.echo(f"modelweave {VERSION}")
         raise typer.Exit
 
 

@@ -31,7 +31,7 @@ def inspect(
     """
     from ..analysis.inspect import as_dict, summarize, tensor_rows
     from ..checkpoints.open import open_checkpoint
-    from ..recipes.sizes import human_size
+    from ..text.sizes import human_size
 
     checkpoint = open_checkpoint(model)
     summary, rows = summarize(checkpoint), tensor_rows(checkpoint, collapse=not every, contains=contains)
@@ -58,7 +58,7 @@ def inspect(
 
 
 def _show_summary(summary: Summary) -> None:
-    from ..recipes.sizes import human_size
+    from ..text.sizes import human_size
 
     stacks = ", ".join(f"{count} in {stack or 'the top'}" for stack, count in summary.stacks.items())
     say(f"model         {summary.label}")

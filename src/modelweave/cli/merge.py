@@ -39,7 +39,7 @@ def merge(
       modelweave merge recipe.yml merged --set parameters.density=0.3 --memory 2GiB
     """
     from ..engine.device import check_device
-    from ..recipes.sizes import parse_size
+    from ..text.sizes import parse_size
 
     limits = {"shard_size": parse_size(shard_size, "--shard-size"), "memory": parse_size(memory, "--memory")}
     check_device(device)
@@ -78,8 +78,8 @@ def merge(
 
 def summary_lines(result: MergeResult) -> list[str]:
     """Where the result is, what it took, and what became of the tensors."""
-    from ..recipes.describe import dropped_rows
-    from ..recipes.sizes import human_size
+    from ..recipes.planning.describe import dropped_rows
+    from ..text.sizes import human_size
 
     lines = [f"{result.folder}: {human_size(result.written)} in {result.seconds:.1f} s"]
     merged = Counter(report.action for report in result.tensors if report.action != "copied")

@@ -13,8 +13,8 @@ from .options import Json
 from .printing import say, show_json, show_table
 
 if TYPE_CHECKING:
-    from ..method import Method, Needs, Parameter
     from ..outputs.predictions.learner import Learner
+    from ..row import Method, Needs, Parameter
     from ..weights.after.steps import Step
 
 BASE_WORDS = {
@@ -64,7 +64,7 @@ def methods(
 def _shown_as(name: str) -> tuple[Callable[[Any], None], Callable[[Any], dict[str, Any]], Any]:
     """How a row is shown, how it becomes plain data, and the row of that name, which may be written in capitals or with dashes."""
     from ..catalog import any_row
-    from ..method import Method
+    from ..row import Method
     from ..weights.after.steps import STEPS
 
     word = name.lower().replace("-", "_")
@@ -228,7 +228,7 @@ def needs_text(row: Method) -> str:
 def models_text(needs: Needs) -> str:
     """How many models a method takes: without the base, but with one that is the first of them.
 
-    >>> from modelweave.method import Needs
+    >>> from modelweave.row import Needs
     >>> models_text(Needs()), models_text(Needs(min_models=2, max_models=2)), models_text(Needs("first", 1, 1))
     ('1 or more', '2', '2')
     """

@@ -10,7 +10,7 @@ from .options import Json, Memory, Recipe, Seed, Sets
 from .printing import say, show_json, show_table, warn
 
 if TYPE_CHECKING:
-    from ..recipes.plan import Plan
+    from ..recipes.planning.plan import Plan
 
 Named = tuple[str, "Plan"]
 
@@ -25,8 +25,8 @@ def plan(recipe: Recipe, sets: Sets = None, seed: Seed = None, memory: Memory = 
     Example:
       modelweave plan recipe.yml --set dtype=float16
     """
-    from ..recipes.describe import as_dict
-    from ..recipes.sizes import parse_size
+    from ..recipes.planning.describe import as_dict
+    from ..text.sizes import parse_size
 
     limit = parse_size(memory, "--memory")
     plans = planned(recipe, sets or (), seed)
@@ -38,8 +38,8 @@ def plan(recipe: Recipe, sets: Sets = None, seed: Seed = None, memory: Memory = 
 
 def planned(recipe: Path, sets: Sequence[str] = (), seed: int | None = None) -> list[Named]:
     """The plans of a file's documents with their names, those first whose results later ones use."""
-    from ..recipes.load import load_recipe
-    from ..recipes.planned import plan_documents
+    from ..recipes.language.load import load_recipe
+    from ..recipes.planning.planned import plan_documents
 
     documents = load_recipe(recipe, sets)
     plans = plan_documents(documents, near=recipe.parent, seed=seed)
@@ -57,8 +57,8 @@ def show_plans(plans: Sequence[Named], memory: int) -> None:
 
 def show_plan(plan: Plan, memory: int) -> None:
     """Inputs, outputs, totals, what is dropped; warnings on stderr."""
-    from ..recipes.describe import dropped_rows, input_rows, output_rows, totals, whole_matrices
-    from ..recipes.sizes import human_size
+    from ..recipes.planning.describe import dropped_rows, input_rows, output_rows, totals, whole_matrices
+    from ..text.sizes import human_size
 
     rows = input_rows(plan)
     inputs = [

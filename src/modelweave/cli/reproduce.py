@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import OutputError, ParameterError, unknown
-from ..text_file import check_writable, write_text
+from ..files import check_writable, write_text
 from .printing import say, strict
 
 

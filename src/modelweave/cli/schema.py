@@ -23,7 +23,7 @@ def schema(
     Example:
       modelweave schema --out recipe.schema.json
     """
-    from ..recipes.schema import recipe_schema
+    from ..recipes.language.schema import recipe_schema
 
     if out is None:
         return show_json(recipe_schema())

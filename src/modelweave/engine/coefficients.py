@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..recipes.plan import TensorPlan
+from ..recipes.planning.plan import TensorPlan
 from ..weights.part import spec_of
 from .kernels import Chunk, Room
 from .order_statistics import differences

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..catalog import method as row_of
 from ..checkpoints.decode import as_torch
-from ..checkpoints.manifest import NAME
 from ..checkpoints.memory import MemoryCheckpoint, open_mapping
-from ..checkpoints.memory_sink import MemorySink
 from ..checkpoints.open import open_checkpoint
+from ..checkpoints.results.manifest import NAME
+from ..checkpoints.results.memory_sink import MemorySink
 from ..errors import ParameterError
-from ..recipes.in_memory import plan_members
+from ..recipes.planning.in_memory import plan_members
 from .members import engine_options, tell, with_aliases
 from .run import Progress, run
 from .two_pass import Kept

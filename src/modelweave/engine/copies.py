@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..recipes.plan import TensorPlan
+from ..recipes.planning.plan import TensorPlan
 from .kernels import CODES, Chunk, Room
 from .scheduler import Stages, Task
 from .workbench import KERNEL_OUTPUTS, Scratch, Workbench, spans

@@ -8,17 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.folder import DISCARDED
-from ..checkpoints.manifest import NAME, recorded
 from ..checkpoints.open import open_checkpoint
-from ..checkpoints.stages import Stages
-from ..checkpoints.target import refuse_inside
+from ..checkpoints.results.folder import DISCARDED
+from ..checkpoints.results.manifest import NAME, recorded
+from ..checkpoints.results.stages import Stages
+from ..checkpoints.results.target import refuse_inside
 from ..checkpoints.tensors import Checkpoint
-from ..recipes.build import build_plan
-from ..recipes.load import load_recipe
-from ..recipes.plan import Plan
-from ..recipes.planned import ancestors, in_document, not_needed, plan_documents
-from ..recipes.sizes import parse_size
+from ..recipes.language.load import load_recipe
+from ..recipes.planning.build import build_plan
+from ..recipes.planning.plan import Plan
+from ..recipes.planning.planned import ancestors, in_document, not_needed, plan_documents
+from ..text.sizes import parse_size
 from .merge import SHARD, MergeResult, fingerprint, input_folders, write_plan
 from .run import Progress
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..method import Method
-from ..recipes.plan import TensorPlan
+from ..recipes.planning.plan import TensorPlan
+from ..row import Method
 from ..weights.part import Context, spec_of
 from .coefficients import store_direction
 from .device import room_on

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..checkpoints.decode import decode
-from ..checkpoints.dtypes import DTYPES
-from ..checkpoints.tensors import Bytes, InFile, Sink, TensorRef
+from ..checkpoints.dtypes import DTYPES, Bytes
+from ..checkpoints.tensors import InFile, Sink, TensorRef
 from ..errors import ParameterError
-from ..recipes.plan import TensorPlan
+from ..recipes.planning.plan import TensorPlan
 from .kernels import Kernels
 from .workbench import rounded, too_large
 

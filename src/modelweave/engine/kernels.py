@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints.tensors import Bytes, InFile
+from ..checkpoints.dtypes import Bytes
+from ..checkpoints.tensors import InFile
 
 BLOCK = 1024
 BINS = 512

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints.folder import FolderSink
-from ..checkpoints.memory_sink import MemorySink
-from ..checkpoints.side_tensors import SideTensors
-from ..recipes.plan import TensorPlan
+from ..checkpoints.results.folder import FolderSink
+from ..checkpoints.results.memory_sink import MemorySink
+from ..checkpoints.results.side_tensors import SideTensors
+from ..recipes.planning.plan import TensorPlan
 from .general import tensors_of
 from .kernels import BLOCK
 from .scheduler import Job, Stages, Task

@@ -12,14 +12,14 @@ import numpy as np
 
 from ..catalog import method as row_of
 from ..checkpoints.decode import as_torch, torch_type
-from ..checkpoints.memory_sink import MemorySink
 from ..checkpoints.open import open_checkpoint
+from ..checkpoints.results.memory_sink import MemorySink
 from ..checkpoints.tensors import Checkpoint
 from ..errors import CompatibilityError, ModelweaveWarning, ParameterError, unknown, without_secrets
-from ..method import Method
-from ..recipes.in_memory import plain, plan_members
-from ..recipes.plan import Plan, TensorPlan
-from ..recipes.sizes import parse_size
+from ..recipes.planning.in_memory import plain, plan_members
+from ..recipes.planning.plan import Plan, TensorPlan
+from ..row import Method
+from ..text.sizes import parse_size
 from .merge import write_plan
 from .run import run
 

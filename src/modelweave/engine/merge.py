@@ -12,16 +12,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..catalog import METHODS
-from ..checkpoints.card import model_card
-from ..checkpoints.folder import FolderSink
-from ..checkpoints.lock import FolderLock
-from ..checkpoints.manifest import NAME, manifest
-from ..checkpoints.target import refuse_inside
+from ..checkpoints.results.card import model_card
+from ..checkpoints.results.folder import FolderSink
+from ..checkpoints.results.lock import FolderLock
+from ..checkpoints.results.manifest import NAME, manifest
+from ..checkpoints.results.target import refuse_inside
 from ..errors import OutputError, without_secrets
-from ..recipes.describe import parameter_sets
-from ..recipes.plan import Plan
+from ..recipes.planning.describe import parameter_sets
+from ..recipes.planning.plan import Plan
+from ..version import VERSION
 from .run import Progress, TensorReport, run, thread_count
 from .two_pass import Kept
 
@@ -103,7 +103,7 @@ def fingerprint(plan: Plan, seed: int) -> str:
     tensors = [[t.name, [[ref.name, ref.identity()] for ref in t.sources]] for t in plan.tensors]
     files = {name: hashlib.sha256(content).hexdigest() for name, content in plan.side_files.items()}
     asked = [plan.recipe, seed, parameter_sets(plan.tensors)]
-    text = json.dumps([__version__, asked, inputs, tensors, plan.config, files], sort_keys=True, default=str)
+    text = json.dumps([VERSION, asked, inputs, tensors, plan.config, files], sort_keys=True, default=str)
     # a link that was signed anew leads to the same files
     return hashlib.sha256(without_secrets(text).encode("utf-8", "backslashreplace")).hexdigest()
 

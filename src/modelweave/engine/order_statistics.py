@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..recipes.plan import TensorPlan
+from ..recipes.planning.plan import TensorPlan
 from .kernels import BINS, BLOCK, OUTPUT_BIT, QUERY, Chunk, Histogram
 from .scheduler import Task
 from .workbench import Scratch, Workbench, spans

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..catalog import method as row_of
 from ..checkpoints.decode import as_torch, decode
-from ..checkpoints.manifest import recorded
 from ..checkpoints.open import open_checkpoint
+from ..checkpoints.results.manifest import recorded
 from ..checkpoints.tensors import Checkpoint
 from ..errors import CheckpointError, ParameterError, unknown
 from .masks import STEM

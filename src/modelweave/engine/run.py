@@ -10,11 +10,11 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.folder import FolderSink
-from ..checkpoints.memory_sink import MemorySink
+from ..checkpoints.results.folder import FolderSink
+from ..checkpoints.results.memory_sink import MemorySink
 from ..checkpoints.tensors import Sink
 from ..errors import CompatibilityError, ParameterError
-from ..recipes.plan import TensorPlan
+from ..recipes.planning.plan import TensorPlan
 from ..weights.part import spec_of
 from .coefficients import coefficient_job
 from .copies import copy_job

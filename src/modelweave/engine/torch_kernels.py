@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..checkpoints.dtypes import DTYPES
-from ..checkpoints.tensors import Bytes
+from ..checkpoints.dtypes import DTYPES, Bytes
 from .kernels import (
     BASE_BIT,
     BINS,

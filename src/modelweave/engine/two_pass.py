@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints.spill import Spill
+from ..checkpoints.results.spill import Spill
 from ..checkpoints.tensors import TensorRef
 from ..errors import NonFiniteError
-from ..recipes.plan import TensorPlan
+from ..recipes.planning.plan import TensorPlan
 from .coefficients import store_direction
 from .scheduler import Job, Stages, Task
 from .workbench import Scratch, Workbench, spans, total

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..recipes.plan import TensorPlan
+from ..recipes.planning.plan import TensorPlan
 from ..weights.part import Chance, Mix, Ranks, spec_of
 from .kernels import KEEP_BITS, KEEP_CHANCE, KEEP_WINDOW, OUTPUT_BIT, SELECTION, Chunk, Mixing, Room
 from .order_statistics import Edge, differences, find, pattern_space

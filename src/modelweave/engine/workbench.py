@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints.dtypes import DTYPES
-from ..checkpoints.tensors import Bytes, Sink, TensorRef
+from ..checkpoints.dtypes import DTYPES, Bytes
+from ..checkpoints.tensors import Sink, TensorRef
 from ..errors import CheckpointError, CompatibilityError, NonFiniteError
-from ..recipes.plan import TensorPlan
+from ..recipes.planning.plan import TensorPlan
 from ..weights.part import spec_of
 from .kernels import BASE_BIT, BLOCK, OUTPUT_BIT, READ_BIT, WINDOW, Chunk, Kernels, Room
 

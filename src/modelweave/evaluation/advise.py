@@ -19,8 +19,8 @@ from ..catalog import METHODS
 from ..checkpoints.open import open_checkpoint
 from ..checkpoints.tensors import Checkpoint
 from ..errors import CompatibilityError, ModelweaveError
-from ..recipes.tokenizer_settings import TokenizerSettings
-from ..recipes.vocabulary import embedding_rows, plan_vocabulary, same_tokenizers
+from ..recipes.language.tokenizer_settings import TokenizerSettings
+from ..recipes.tokenizer.vocabulary import embedding_rows, plan_vocabulary, same_tokenizers
 
 FAR = 0.3
 """Relative change of a layer beyond which fine-tunes seldom share a code any more."""

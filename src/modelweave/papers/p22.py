@@ -63,7 +63,7 @@ def without_places(members: Sequence[State], base: State, seed: int, variant: st
     """The direction with each member's shares shuffled over the entries; and how far equal shares are from the plain mean, relatively."""
     import torch
 
-    from ..weights.combine.balance_competition import measured, share_mean, shares
+    from ..weights.combine.pcb import measured, share_mean, shares
 
     deltas = torch.stack([m["all"] - base["all"] for m in members])
     context = measured(deltas, density=DENSITY, variant=variant)

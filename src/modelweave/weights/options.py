@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..method import Parameter
+from ..row import Parameter
 
 WEIGHT = Parameter("weight", "float", 1.0, scope="model", help="the member's coefficient")
 DENSITY = Parameter("density", "float", 1.0, scope="model", above=0, at_most=1, help="share of the member's changes that is kept")

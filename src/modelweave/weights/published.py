@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..method import Method, Needs, Parameter
+from ..row import Method, Needs, Parameter
+from .combine.arcee_fusion import arcee_fusion
 from .combine.linear import linear, passthrough, uniform
 from .combine.mixing import energy_consensus, sign_consensus, weighted_sum
 from .combine.model_stock import model_stock
-from .combine.shared_unique import shared_unique, shared_unique_rescaled
+from .combine.nearswap import nearswap
+from .combine.ram import ram, ramplus_tl
 from .combine.sphere import karcher, multislerp, nuslerp, slerp
-from .combine.toward_other import keep_important, nearswap
 from .options import DENSITY, SCALE, SCOPE, WEIGHT
 from .options import normalize as normalize_option
 from .options import rescale as rescale_option
@@ -266,7 +267,7 @@ ROWS: tuple[Method, ...] = (
         "Reinforced agent merging",
         "base + sum of d_j over the members that changed the entry / their number",
         _RAM,
-        combine=shared_unique,
+        combine=ram,
         parameters=(Parameter("epsilon", "float", 1e-5, at_least=0, help="a smaller change counts as none"),),
         needs=Needs("required", 1),
         keeps=frozenset({"order_free", "exact_on_identical", "zero_delta_is_base"}),
@@ -276,7 +277,7 @@ ROWS: tuple[Method, ...] = (
         "Reinforced agent merging plus, within tensors",
         "as ram, with a member's own changes times 1 + r min(shared / own, alpha)",
         _RAM,
-        combine=shared_unique_rescaled,
+        combine=ramplus_tl,
         parameters=(
             Parameter("epsilon", "float", 1e-5, above=0, help="a smaller change counts as none"),
             Parameter("r", "float", 0.1, help="strength of the rescaling"),
@@ -310,7 +311,7 @@ ROWS: tuple[Method, ...] = (
         "Arcee fusion",
         "base + d where abs(d) KL(row) >= median + 1.5 (third - first quartile)",
         "mergekit, method arcee_fusion",
-        combine=keep_important,
+        combine=arcee_fusion,
         needs=Needs("required", 1, 1),
         keeps=frozenset({"exact_on_identical", "zero_delta_is_base"}),
         note="quartiles are exact at every size; mergekit samples above a million entries",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..method import Method, Needs, Parameter
-from .combine.balance_competition import balance_competition
-from .combine.disjoint_blocks import disjoint_blocks
-from .combine.largest import largest
-from .combine.shared_support import shared_support
-from .combine.unify import own_entries, unify
+from ..row import Method, Needs, Parameter
+from .combine.cabs import cabs
+from .combine.consensus import consensus
+from .combine.emr import emr, own_entries
+from .combine.magmax import magmax
+from .combine.pcb import pcb
 from .options import SCALE, SCOPE, WEIGHT
 
 
@@ -31,7 +31,7 @@ ROWS: tuple[Method, ...] = (
         "PCB-Merging",
         "base + scale * sum_j share_j w_j clip(d_j) / sum_j share_j, share_j the best scores of size times agreement",
         "Du et al. 2024, arXiv 2410.02396; authors' code",
-        combine=balance_competition,
+        combine=pcb,
         parameters=(
             WEIGHT,
             Parameter("density", "float", 0.1, scope="model", above=0, at_most=1, help="share of the member's entries kept, by score"),
@@ -56,7 +56,7 @@ ROWS: tuple[Method, ...] = (
         "MagMax",
         "base + scale * the d_j with the largest abs(d_j), entry by entry",
         "Marczak et al. 2024, arXiv 2407.06322; authors' code",
-        combine=largest,
+        combine=magmax,
         parameters=(SCALE,),
         needs=Needs("required"),
         keeps=frozenset({"exact_on_identical", "zero_delta_is_base", "single_is_itself"}),
@@ -67,7 +67,7 @@ ROWS: tuple[Method, ...] = (
         "EMR-Merging",
         "base + scale * sign(sum_j d_j) times the largest abs(d_j) of that sign",
         "Huang et al. 2024, arXiv 2405.17461, section 3.2",
-        combine=unify,
+        combine=emr,
         parameters=(SCALE,),
         needs=Needs("required"),
         keeps=frozenset({"order_free", "exact_on_identical", "zero_delta_is_base", "single_is_itself"}),
@@ -80,7 +80,7 @@ ROWS: tuple[Method, ...] = (
         "Consensus merging (TALL masks)",
         "base + scale * sum_j w_j d_j where at least agree members have abs(d_i) > mask_lambda abs(sum - d_i)",
         "Wang et al. 2024, arXiv 2405.07813; authors' code",
-        combine=shared_support,
+        combine=consensus,
         parameters=(
             WEIGHT,
             Parameter("mask_lambda", "float", 0.4, scope="model", at_least=0, help="how strict the member's mask is; authors: 0.2 to 0.6"),
@@ -96,7 +96,7 @@ ROWS: tuple[Method, ...] = (
         "CABS",
         "base + scale * sum_j w_j of the n largest changes in every m neighbours that no earlier member has taken",
         "Yang et al. 2025, arXiv 2503.01874; authors' code",
-        combine=disjoint_blocks,
+        combine=cabs,
         parameters=(
             WEIGHT,
             Parameter("n", "int", 64, at_least=1, help="entries of a block that a member keeps"),

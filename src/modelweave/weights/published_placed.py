@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..method import Method, Needs, Parameter
-from .combine.extrapolate import extrapolate
+from ..row import Method, Needs, Parameter
+from .combine.expo import expo
 from .combine.layer_swap import SIDES, layer_swap
 from .combine.opcm import mean_norm, opcm
 from .options import SCALE
@@ -44,7 +44,7 @@ ROWS: tuple[Method, ...] = (
         "ExPO",
         "x_1 + alpha (x_1 - base)",
         "Zheng et al. 2024, arXiv 2404.16792, equation 1",
-        combine=extrapolate,
+        combine=expo,
         parameters=(Parameter("alpha", "float", 0.5, help="how far beyond the model; the authors tune 0.1 to 0.5 on validation data"),),
         needs=Needs("required", 1, 1),
         keeps=frozenset({"in_span", "zero_delta_is_base"}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..method import Method, Needs, Parameter
+from ..row import Method, Needs, Parameter
 from .combine.cart import cart
 from .combine.iso_c import iso_c, iso_cts
 from .combine.mean_of_changes import mean_of_changes
@@ -10,7 +10,7 @@ from .combine.rule import RULES, rule
 from .combine.swudi import swudi
 from .combine.tsv_m import tsv_m
 from .options import SCALE, WEIGHT
-from .per_delta.spectral_truncate import spectral_truncate
+from .per_delta.star import star
 from .spaces.core_space import core_space
 from .spaces.knots import knots
 
@@ -91,7 +91,7 @@ ROWS: tuple[Method, ...] = (
         "base + scale * mean of w_j d_j cut to its leading singular values and brought back to its nuclear norm",
         "Lee et al. 2025, arXiv 2502.10339, section 3",
         combine=mean_of_changes,
-        per_delta=(spectral_truncate,),
+        per_delta=(star,),
         parameters=(
             WEIGHT,
             Parameter("nuclear_share", "float", 0.4, above=0, at_most=1, help="share of the nuclear norm that is kept (the paper's eta)"),

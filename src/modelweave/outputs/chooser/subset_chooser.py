@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import CheckpointError, CompatibilityError, ParameterError, unknown
-from ...text_file import write_text
+from ...files import write_text
 from .settings import MODES, Settings
 
 Array = NDArray[Any]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import CheckpointError, CompatibilityError, ParameterError
-from ...text_file import write_text
+from ...files import write_text
 from .calibration import threshold
 from .explain import Explanation, explain
 from .intake import prepare_members

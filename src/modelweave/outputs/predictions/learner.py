@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import CompatibilityError, ParameterError, unknown
-from ...method import REQUIRED, Parameter
+from ...row import REQUIRED, Parameter
 from .metrics import CLASSES, Task
 
 ALL: tuple[Task, ...] = (*CLASSES, "regression")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...method import Parameter
+from ...row import Parameter
 from .learner import Learner
 from .learners.chosen import chosen
 from .learners.cma_es import cma_es

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...drawing import png
 from ...errors import CompatibilityError
-from ...text_file import write_text
+from ...files import write_text
 from .blended import Blend
 from .explain import Explanation
 from .figures.calibration_figure import calibration_figure

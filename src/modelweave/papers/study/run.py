@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...catalog import METHODS
 from ...errors import MissingExtraError, ModelweaveError, ParameterError, unknown
-from ...method import Method
+from ...row import Method
 from .meter import Meter
 from .store import Row, Store
 from .suites import Part, Problem, Setting

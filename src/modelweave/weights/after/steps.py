@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ...method import Parameter
+from ...row import Parameter
 from .lines import lines
 
 
