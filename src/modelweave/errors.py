@@ -2,15 +2,16 @@
 
     ModelweaveError            anything below; the command line prints it as one sentence and exits with 2
     ├── RecipeError            the recipe's text, keys or values
-    │   └── ParameterError     a method's parameter: unknown, missing or out of range
-    ├── CheckpointError        an input that is missing, damaged or not what it says
-    │   ├── UnsafeFileError    an input that would run code or reach outside its folder
-    │   └── NonFiniteError     an input tensor that holds NaN or infinity
+    ├── ParameterError         an option: unknown, missing or out of range
+    ├── InputError             the user's data, such as a CSV file, a table or an array: missing, damaged or not what it should be
+    ├── CheckpointError        a model that is missing, damaged or not what it says
+    │   ├── UnsafeFileError    a file that would run code or reach outside its folder
+    │   └── NonFiniteError     a tensor that holds NaN or infinity
     ├── CompatibilityError     inputs that do not fit each other or the method
     ├── OutputError            a target that cannot be written: it exists, is locked, has no room
     └── MissingExtraError      an optional dependency that is not installed
 
-Wrong options and arrays are ValueErrors, too, as scikit-learn and its users expect.
+Wrong options and data are ValueErrors, too, as scikit-learn and its users expect.
 From Python, what a user should know without being stopped by it is a ModelweaveWarning.
 A message says where, what was expected, what was found and what to do, in one sentence.
 """
@@ -43,20 +44,24 @@ class RecipeError(ModelweaveError):
     """The recipe's text, keys or values."""
 
 
-class ParameterError(RecipeError, ValueError):
-    """A method's parameter: unknown, missing or out of range."""
+class ParameterError(ModelweaveError, ValueError):
+    """An option: unknown, missing or out of range."""
+
+
+class InputError(ModelweaveError, ValueError):
+    """The user's data, such as a CSV file, a table or an array: missing, damaged or not what it should be."""
 
 
 class CheckpointError(ModelweaveError):
-    """An input that is missing, damaged or not what it says."""
+    """A model that is missing, damaged or not what it says."""
 
 
 class UnsafeFileError(CheckpointError):
-    """An input that would run code or reach outside its folder."""
+    """A file that would run code or reach outside its folder."""
 
 
 class NonFiniteError(CheckpointError):
-    """An input tensor that holds NaN or infinity."""
+    """A tensor that holds NaN or infinity."""
 
 
 class CompatibilityError(ModelweaveError, ValueError):

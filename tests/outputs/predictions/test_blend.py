@@ -10,7 +10,7 @@ import pytest
 
 import modelweave
 from modelweave import Blend, Split, blend
-from modelweave.errors import CompatibilityError, ModelweaveError, ParameterError
+from modelweave.errors import CompatibilityError, InputError, ModelweaveError, ParameterError
 from modelweave.outputs.predictions.calibration import reliability
 from modelweave.outputs.predictions.metrics import METRICS
 from modelweave.outputs.predictions.rules import temper
@@ -184,9 +184,9 @@ def test_what_is_saved_predicts_the_same(tmp_path: Any) -> None:
         again.explain()
     data = json.loads((tmp_path / "blend.json").read_text())
     for strange in ({**data, "format": "other"}, "[1]"):
-        with pytest.raises(CompatibilityError, match="expected the format modelweave.blend/1, got "):
+        with pytest.raises(InputError, match="expected the format modelweave.blend/1, got "):
             Blend.from_json(strange)
-    with pytest.raises(CompatibilityError, match="expected JSON, got a text that is none"):
+    with pytest.raises(InputError, match="expected JSON, got a text that is none"):
         Blend.from_json("{")
     assert json.loads(again.to_json()) == json.loads(json.dumps(again.to_dict())) == data
     with pytest.raises(ModelweaveError, match="cannot be read"):

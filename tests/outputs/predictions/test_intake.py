@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from modelweave import blend
-from modelweave.errors import CompatibilityError, ModelweaveError, ParameterError
+from modelweave.errors import CompatibilityError, InputError, ModelweaveError, ParameterError
 from modelweave.outputs.predictions.intake import make_pool
 from modelweave.outputs.predictions.pool import duplicates
 
@@ -32,15 +32,32 @@ def nan_row(values: np.ndarray, row: int, column: Any = slice(None)) -> np.ndarr
     [
         ({}, Y, {}, "members: expected at least one array of predictions by name, got none"),
         ({"a": A}, [], {}, "targets: expected one value a row, got none"),
-        ({"a": A, "b": B[:50]}, Y, {}, "member 'b': has 50 rows, expected 90; give every member the same rows"),
-        ({"a": A}, Y[:80], {}, "member 'a': has 90 rows, expected 80"),
-        ({"a": A, "b": B[:, :2]}, Y, {}, "member 'b': has 2 columns, member 'a' has 3; expected the same"),
         ({"a": A}, np.zeros(90, int), {}, r"targets: all 90 rows have the one class .*0.*; expected at least two classes"),
         ({"a": 5 * A - 1}, Y, {}, "member 'a': expected probabilities in .* these look like scores, pass them through a softmax"),
         ({"a": A * 0.5}, Y, {}, "member 'a': row 0 sums to 0.5; expected probabilities that sum to 1"),
         ({"a": nan_row(A, 3, 1)}, Y, {}, "member 'a': row 3 is NaN in some columns only"),
         ({"a": A * np.nan}, Y, {}, "member 'a': all rows are NaN; leave the member out"),
         ({"a": np.where(A[4, 0] == A, np.inf, A)}, Y, {}, "member 'a': row 4 is infinite"),
+        ({"a": A}, np.where(np.arange(90) == 7, np.nan, Y), {}, "targets: row 7 is not a label; leave out rows without a target"),
+        ({"a": A}, np.array([None, *map(str, Y[1:])], object), {}, "targets: row 0 has no label"),
+        ({"a": np.array([["x"] * 3] * 90)}, Y, {}, "member 'a': expected numbers, got <U1"),
+        ({"a": np.zeros((90, 3, 2))}, Y, {}, r"member 'a': expected an array \(rows,\) or \(rows, columns\), got shape \(90, 3, 2\)"),
+        ({"a": Y + 0.5}, np.where(np.arange(90) == 9, np.inf, Y), {"metric": "rmse"}, "targets: row 9 is not a finite number"),
+        ({"a": Y + 0.5}, [f"c{y}" for y in Y], {"metric": "rmse"}, "targets: expected numbers, got <U2; a metric of classes takes labels"),
+    ],
+)
+def test_arrays_that_are_no_predictions_or_targets(members: dict[str, Any], y: Any, named: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        blend(members, y, **named)
+    assert isinstance(caught.value, ValueError) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("members", "y", "named", "message"),
+    [
+        ({"a": A, "b": B[:50]}, Y, {}, "member 'b': has 50 rows, expected 90; give every member the same rows"),
+        ({"a": A}, Y[:80], {}, "member 'a': has 90 rows, expected 80"),
+        ({"a": A, "b": B[:, :2]}, Y, {}, "member 'b': has 2 columns, member 'a' has 3; expected the same"),
         ({"a": A[:, [1, 2, 0]]}, Y, {}, "member 'a': its columns seem to be in another order: rows of class 0 are called 2"),
         (
             {"a": A},
@@ -50,12 +67,6 @@ def nan_row(values: np.ndarray, row: int, column: Any = slice(None)) -> np.ndarr
         ),
         ({"a": A}, Y, {"labels": [0, 1]}, "labels: expected 3, one a column, got 2: 0, 1"),
         ({"a": A}, np.where(Y == 0, "x", "y"), {}, "targets: have 2 classes, x, y, and the members 3 columns; say labels="),
-        ({"a": A}, np.where(np.arange(90) == 7, np.nan, Y), {}, "targets: row 7 is not a label; leave out rows without a target"),
-        ({"a": A}, np.array([None, *map(str, Y[1:])], object), {}, "targets: row 0 has no label"),
-        ({"a": np.array([["x"] * 3] * 90)}, Y, {}, "member 'a': expected numbers, got <U1"),
-        ({"a": np.zeros((90, 3, 2))}, Y, {}, r"member 'a': expected an array \(rows,\) or \(rows, columns\), got shape \(90, 3, 2\)"),
-        ({"a": Y + 0.5}, np.where(np.arange(90) == 9, np.inf, Y), {"metric": "rmse"}, "targets: row 9 is not a finite number"),
-        ({"a": Y + 0.5}, [f"c{y}" for y in Y], {"metric": "rmse"}, "targets: expected numbers, got <U2; a metric of classes takes labels"),
         (
             {"a": np.column_stack([Y, Y])},
             Y,
@@ -138,7 +149,7 @@ def test_tables_are_matched_by_column_and_key() -> None:
     assert notes == ["'b' covers 85 of 90 rows; others stand in where it does not"]
     with pytest.raises(CompatibilityError, match="member 'b': has columns c, a, d, expected c, a, b"):
         make_pool({"a": first, "b": second.set_axis(["c", "a", "d"], axis=1)}, y)
-    with pytest.raises(CompatibilityError, match="member 'a': key 'r1' occurs twice"):
+    with pytest.raises(InputError, match="member 'a': key 'r1' occurs twice"):
         make_pool({"a": pd.concat([first, first.loc[["r1"]]])}, y)
     with pytest.raises(CompatibilityError, match="member 'a': has none of the targets' keys, such as 'r0'"):
         make_pool({"a": first.set_axis(range(90))}, y)

@@ -62,8 +62,8 @@ def blend(
     segments: a word a row, known when predicting, for per_group. sample_weight: of each row in the loss.
     calibration: a temperature for `members`, the `blend`, `both` or `none`, fitted in the same folds.
 
-    Raises CompatibilityError for arrays that do not fit, ParameterError for options. Source: Caruana et al. 2004 for `greedy`; the
-    others as their rows say.
+    Raises InputError for arrays that are no predictions, CompatibilityError for those that do not fit, ParameterError for options.
+    Source: Caruana et al. 2004 for `greedy`; the others as their rows say.
 
     >>> import modelweave
     >>> y = np.array([0, 1] * 20)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CheckpointError, CompatibilityError, ParameterError
+from ...errors import CompatibilityError, InputError, ParameterError
 from ...files import write_text
 from .calibration import threshold
 from .explain import Explanation, explain
@@ -139,18 +139,18 @@ class Blend:
         try:
             return cls.from_json(Path(file).read_text(encoding="utf-8"))
         except OSError as error:
-            raise CheckpointError(f"{file}: cannot be read: {error.strerror}") from None
+            raise InputError(f"{file}: cannot be read: {error.strerror}") from None
 
     @classmethod
     def from_json(cls, text: str | Mapping[str, Any]) -> Blend:
-        """What `to_json` or `to_dict` gave. Raises CompatibilityError for other texts."""
+        """What `to_json` or `to_dict` gave. Raises InputError for other texts."""
         try:
             data = json.loads(text) if isinstance(text, str) else text
         except json.JSONDecodeError as error:
-            raise CompatibilityError(f"blend: expected JSON, got a text that is none ({error})") from None
+            raise InputError(f"blend: expected JSON, got a text that is none ({error})") from None
         found = data.get("format") if isinstance(data, Mapping) else None
         if found != FORMAT:
-            raise CompatibilityError(f"blend: expected the format {FORMAT}, got {found!r}")
+            raise InputError(f"blend: expected the format {FORMAT}, got {found!r}")
         verdict = dict(data["verdict"])
         verdict["lines"] = tuple(
             Line(line["name"], line["score"], line["gain"], tuple(line["interval"]) if line["interval"] else None)

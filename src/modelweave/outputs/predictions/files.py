@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import CheckpointError, CompatibilityError, MissingExtraError
+from ...errors import InputError, MissingExtraError
 from ...extras import extra
 
 ENDINGS = (".csv", ".parquet")
@@ -24,20 +24,20 @@ class Targets:
 def read_members(folder: str | Path) -> dict[str, Any]:
     """File name without its ending to a pandas table, one column a class, or to a Series where there is one column `prediction`.
 
-    Raises CheckpointError for a folder or file that cannot be read, CompatibilityError for one with other contents.
+    Raises InputError for a folder or file that cannot be read or has other contents.
     """
     place = Path(folder)
     if not place.is_dir():
-        raise CheckpointError(
+        raise InputError(
             f"{folder}: expected a folder with one CSV or Parquet file a member, found {'a file' if place.exists() else 'nothing'}"
         )
     files = sorted(file for file in place.iterdir() if file.suffix.lower() in ENDINGS)
     if not files:
-        raise CheckpointError(f"{folder}: has no file that ends in .csv or .parquet; expected one a member")
+        raise InputError(f"{folder}: has no file that ends in .csv or .parquet; expected one a member")
     found: dict[str, Any] = {}
     for file in files:
         if file.stem in found:
-            raise CompatibilityError(f"{folder}: has two files of a member '{file.stem}'; keep one")
+            raise InputError(f"{folder}: has two files of a member '{file.stem}'; keep one")
         found[file.stem] = _member(file)
     return found
 
@@ -46,13 +46,11 @@ def _member(file: Path) -> Any:
     table = read_table(file)
     if table.shape[1] == 1:
         if table.columns[0] != "prediction":
-            raise CompatibilityError(
-                f"{file}: has the one column '{table.columns[0]}' after the key; expected 'prediction', or one column a class"
-            )
+            raise InputError(f"{file}: has the one column '{table.columns[0]}' after the key; expected 'prediction', or one column a class")
         table = table["prediction"]
     words = [name for name, kind in ([("prediction", table.dtype)] if table.ndim == 1 else table.dtypes.items()) if kind.kind not in "fiub"]
     if words:
-        raise CompatibilityError(f"{file}: column '{words[0]}' is not all numbers; expected probabilities or numbers")
+        raise InputError(f"{file}: column '{words[0]}' is not all numbers; expected probabilities or numbers")
     return table
 
 
@@ -60,13 +58,13 @@ def read_targets(file: str | Path) -> Targets:
     """The table key,target[,group][,time][,...]; rows are put in the order of time."""
     table = read_table(Path(file))
     if "target" not in table.columns:
-        raise CompatibilityError(
+        raise InputError(
             f"{file}: has no column 'target'; expected key,target and optionally group and time, got {', '.join(table.columns)}"
         )
     for name in {"target", "group", "time"} & set(table.columns):
         empty = table.index[table[name].isna()]
         if len(empty):
-            raise CompatibilityError(f"{file}: key '{empty[0]}' has no {name}; fill it in or leave out the row")
+            raise InputError(f"{file}: key '{empty[0]}' has no {name}; fill it in or leave out the row")
     notes: tuple[str, ...] = ()
     if "time" in table.columns:
         table["time"] = _moments(file, table["time"])
@@ -85,28 +83,26 @@ def _moments(file: str | Path, values: Any) -> Any:
     try:
         return pandas.to_datetime(values)
     except (ValueError, TypeError):
-        raise CompatibilityError(
-            f"{file}: column 'time' is neither numbers nor dates, as in {values.iloc[0]!r}; write 2024-05-31"
-        ) from None
+        raise InputError(f"{file}: column 'time' is neither numbers nor dates, as in {values.iloc[0]!r}; write 2024-05-31") from None
 
 
 def read_table(file: Path) -> Any:
     """A pandas table with the first column, as words, for its index."""
     pandas = extra("pandas", "tabular")
     if not file.is_file():
-        raise CheckpointError(f"{file}: expected a CSV or Parquet file, found {'a folder' if file.exists() else 'nothing'}")
+        raise InputError(f"{file}: expected a CSV or Parquet file, found {'a folder' if file.exists() else 'nothing'}")
     try:
         table = pandas.read_parquet(file) if file.suffix.lower() == ".parquet" else pandas.read_csv(file, dtype={0: str})
     except ImportError:
         raise MissingExtraError("pyarrow", "parquet") from None
     except (ValueError, OSError, pandas.errors.ParserError) as error:
-        raise CheckpointError(f"{file}: cannot be read as a table: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{file}: cannot be read as a table: {str(error).splitlines()[0]}") from None
     if table.index.name is not None:
         table = table.reset_index()
     if table.shape[1] < 2 or not len(table):
-        raise CompatibilityError(f"{file}: has {table.shape[1]} columns and {len(table)} rows; expected a key and at least one more column")
+        raise InputError(f"{file}: has {table.shape[1]} columns and {len(table)} rows; expected a key and at least one more column")
     keys = table.iloc[:, 0].astype(str)
     twice = keys[keys.duplicated()]
     if len(twice):
-        raise CompatibilityError(f"{file}: key '{twice.iloc[0]}' occurs {int((keys == twice.iloc[0]).sum())} times; expected each row once")
+        raise InputError(f"{file}: key '{twice.iloc[0]}' occurs {int((keys == twice.iloc[0]).sum())} times; expected each row once")
     return table.iloc[:, 1:].set_axis(keys.to_numpy(), axis=0).rename_axis(index="key").rename(columns=str)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...errors import CompatibilityError, ParameterError, unknown
+from ...errors import CompatibilityError, InputError, ParameterError, unknown
 from .metrics import METRICS, Metric, Task, predicted, true_class
 from .pool import Array, Pool, Provenance, covered
 
@@ -27,14 +27,15 @@ def make_pool(
 ) -> tuple[Pool, Array, list[str]]:
     """The pool, the targets as class numbers or floats, and what a reader should know about the members.
 
-    Raises CompatibilityError for arrays that do not fit each other or the targets, ParameterError for in-sample predictions.
+    Raises InputError for an array that is not what it should be, CompatibilityError for arrays that do not fit each other or the targets,
+    ParameterError for in-sample predictions.
     """
     if not members:
-        raise CompatibilityError("members: expected at least one array of predictions by name, got none")
+        raise InputError("members: expected at least one array of predictions by name, got none")
     origins = _provenances(list(members), provenance)
     targets = np.asarray(y)
     if targets.ndim == 0 or not len(targets):
-        raise CompatibilityError("targets: expected one value a row, got none")
+        raise InputError("targets: expected one value a row, got none")
     given, columns = _arrays(members, y, len(targets))
     task = _task(given, targets, metric)
     if task == "regression":
@@ -103,11 +104,11 @@ def _arrays(
             array = np.asarray(values)
             array = array if array.dtype.kind == "f" and array.dtype.itemsize >= 4 else array.astype(np.float64)
         except (TypeError, ValueError):
-            raise CompatibilityError(f"member '{name}': expected numbers, got {np.asarray(values).dtype}") from None
+            raise InputError(f"member '{name}': expected numbers, got {np.asarray(values).dtype}") from None
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
         if array.ndim not in (1, 2) or not array.size:
-            raise CompatibilityError(f"member '{name}': expected an array (rows,) or (rows, columns), got shape {array.shape}")
+            raise InputError(f"member '{name}': expected an array (rows,) or (rows, columns), got shape {array.shape}")
         if len(array) != rows:
             raise CompatibilityError(f"member '{name}': has {len(array)} rows, expected {rows}; give every member the same rows")
         found[name] = array
@@ -122,7 +123,7 @@ def _arrays(
 def _by_key(name: str, values: Any, keys: Any) -> Any:
     if not values.index.is_unique or not keys.is_unique:
         twice = values.index[values.index.duplicated()] if not values.index.is_unique else keys[keys.duplicated()]
-        raise CompatibilityError(f"member '{name}': key {twice[0]!r} occurs twice; expected each row once in members and targets")
+        raise InputError(f"member '{name}': key {twice[0]!r} occurs twice; expected each row once in members and targets")
     if not keys.isin(values.index).any():
         raise CompatibilityError(f"member '{name}': has none of the targets' keys, such as {keys[0]!r}; match rows by one key")
     return values.reindex(keys)
@@ -154,10 +155,10 @@ def _numbers(targets: Array) -> Array:
     try:
         values = targets.astype(np.float64)
     except (TypeError, ValueError):
-        raise CompatibilityError(f"targets: expected numbers, got {targets.dtype}; a metric of classes takes labels") from None
+        raise InputError(f"targets: expected numbers, got {targets.dtype}; a metric of classes takes labels") from None
     bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
     if len(bad):
-        raise CompatibilityError(f"targets: row {bad[0]} is not a finite number; leave out rows without a target")
+        raise InputError(f"targets: row {bad[0]} is not a finite number; leave out rows without a target")
     return values
 
 
@@ -165,18 +166,18 @@ def _class_numbers(targets: Array, given: Mapping[str, Array], labels: Sequence[
     if targets.ndim == 2 and targets.shape[1] == 1:
         targets = targets[:, 0]
     if targets.ndim != 1:
-        raise CompatibilityError(f"targets: expected one label a row, got shape {targets.shape}")
+        raise InputError(f"targets: expected one label a row, got shape {targets.shape}")
     if targets.dtype.kind == "f" and not np.isfinite(targets).all():
-        raise CompatibilityError(f"targets: row {np.flatnonzero(~np.isfinite(targets))[0]} is not a label; leave out rows without a target")
+        raise InputError(f"targets: row {np.flatnonzero(~np.isfinite(targets))[0]} is not a label; leave out rows without a target")
     if targets.dtype.kind == "O":
         empty = [i for i, value in enumerate(targets) if value is None or value != value]
         if empty:
-            raise CompatibilityError(f"targets: row {empty[0]} has no label; leave out rows without a target")
+            raise InputError(f"targets: row {empty[0]} has no label; leave out rows without a target")
         targets = targets.astype(str) if not all(isinstance(value, (int, bool)) for value in targets) else targets.astype(int)
     seen = np.unique(targets)
     width = max(2 if array.ndim == 1 else array.shape[1] for array in given.values())
     if len(seen) == 1:
-        raise CompatibilityError(f"targets: all {len(targets)} rows have the one class {seen[0]!r}; expected at least two classes")
+        raise InputError(f"targets: all {len(targets)} rows have the one class {seen[0]!r}; expected at least two classes")
     if labels is None:
         if len(seen) == width:
             words = list(seen.tolist())
@@ -199,28 +200,26 @@ def _class_numbers(targets: Array, given: Mapping[str, Array], labels: Sequence[
 
 
 def _checked(name: str, values: Array, task: Task, codes: Array | None, classes: int) -> Array:
-    """The member's array in the pool's shape, or a CompatibilityError."""
+    """The member's array in the pool's shape. Raises InputError where it is no prediction, CompatibilityError where it does not fit."""
     flat = values.reshape(len(values), -1)
     empty = np.isnan(flat)
     none, some = empty.all(axis=1), empty.any(axis=1)
     if np.any(some & ~none):
-        raise CompatibilityError(
+        raise InputError(
             f"member '{name}': row {np.flatnonzero(some & ~none)[0]} is NaN in some columns only; "
             "make it NaN throughout where there is no prediction"
         )
     if none.all():
-        raise CompatibilityError(f"member '{name}': all rows are NaN; leave the member out")
+        raise InputError(f"member '{name}': all rows are NaN; leave the member out")
     if np.isinf(flat).any():
-        raise CompatibilityError(
-            f"member '{name}': row {np.flatnonzero(np.isinf(flat).any(axis=1))[0]} is infinite; expected finite numbers"
-        )
+        raise InputError(f"member '{name}': row {np.flatnonzero(np.isinf(flat).any(axis=1))[0]} is infinite; expected finite numbers")
     if task == "regression":
         if codes is not None and values.shape != codes.shape:
             raise CompatibilityError(f"member '{name}': has shape {values.shape}, targets have {codes.shape}; expected the same")
         return values
     low, high = float(np.nanmin(flat)), float(np.nanmax(flat))
     if low < -_NEAR or high > 1 + _NEAR:
-        raise CompatibilityError(
+        raise InputError(
             f"member '{name}': expected probabilities in [0, 1], got values from {low:.4g} to {high:.4g}; these look like scores, "
             "pass them through a softmax or sigmoid first"
         )
@@ -228,9 +227,7 @@ def _checked(name: str, values: Array, task: Task, codes: Array | None, classes:
         off = np.abs(values.sum(axis=1) - 1)
         bad = np.flatnonzero(off > max(_NEAR, 1e-6 * classes))
         if len(bad):
-            raise CompatibilityError(
-                f"member '{name}': row {bad[0]} sums to {values[bad[0]].sum():.4g}; expected probabilities that sum to 1"
-            )
+            raise InputError(f"member '{name}': row {bad[0]} sums to {values[bad[0]].sum():.4g}; expected probabilities that sum to 1")
         values = values[:, 1] if classes == 2 else values
     if codes is not None:
         _check_labels(name, values, codes, classes)

@@ -121,7 +121,8 @@ def drawn_gains(
         gains = np.array([metric.finish(float(theirs)) - metric.finish(float(ours)) for ours, theirs in means])
     else:
         gains = resampled(lambda times: _whole_gain(metric, y, p, other, times), len(y), **options)
-    return gains[np.isfinite(gains)]
+    finite: Array = gains[np.isfinite(gains)]
+    return finite
 
 
 def _whole_gain(metric: Metric, y: Array, p: Array, other: Array, weight: Array) -> float:
