@@ -127,9 +127,12 @@ def run(net, folder=None, *, epochs=6, fail_at=None, data=None, **options) -> Fi
     chance = torch.Generator().manual_seed(4)
     order = np.random.default_rng(3)
 
+    memory = nn.BatchNorm1d(4, momentum=0.9, affine=False)  # a part of the loss that changes as it is used
+
     def loss(model, batch):
         x, y = batch
-        return cross_entropy(model(x + 0.1 * torch.randn(x.shape, generator=chance)), y)
+        memory(x)
+        return cross_entropy(model(x - memory.running_mean + 0.1 * torch.randn(x.shape, generator=chance)), y)
 
     def tell(report):
         if report.step == fail_at:
@@ -144,7 +147,7 @@ def run(net, folder=None, *, epochs=6, fail_at=None, data=None, **options) -> Fi
         schedule="cosine",
         epochs=epochs,
         folder=folder,
-        generators=[chance],
+        stateful=[chance, memory],
         on_step=tell,
         seed=0,
         **options,

@@ -87,7 +87,7 @@ def fit(
     set_mode: bool = True,
     folder: str | Path | None = None,
     save_every: int | None = None,
-    generators: Sequence[Generator] = (),
+    stateful: Sequence[Any] = (),
     accelerate: Any = False,
     device: torch.device | str | None = None,
     seed: int | None = None,
@@ -118,7 +118,8 @@ def fit(
         set_mode: whether the network is put into training mode; else each submodule keeps the mode that it has.
         folder: where the state of the run is kept; a run that was stopped goes on from there, and one that was finished is not repeated.
         save_every: so many steps apart is the state written, besides after each epoch.
-        generators: random generators that the loss draws from, besides the global ones and those of the batches, to be kept in the state.
+        stateful: what the loss depends on besides the network, to be kept in the folder, too: random generators other than the global
+            ones and those of the batches, and objects with `state_dict` and `load_state_dict`, such as an `EnsLoss`.
         accelerate: True, a precision (`bf16`, `fp16`) or an Accelerator: steps go through Hugging Face's accelerate.
         device: where network and batches go; None: they stay where they are.
         seed: of dropout and all else that draws from torch's global generator; None: it goes on from where it is.
@@ -149,7 +150,7 @@ def fit(
         run = _Run(stepper, as_batches(batches), epochs, steps, Best(validate, keep), patience, on_step, on_epoch)
         stepper.follow(schedule, schedule_every, steps=run.total, epochs=epochs)
         if folder is not None:
-            run.keep_in(Path(folder), save_every, generators, seed)
+            run.keep_in(Path(folder), save_every, stateful, seed)
         if set_mode:
             network.train()
         run.go(around.enter_context(progress_line(progress, run.total, run.step)))
@@ -191,6 +192,7 @@ class _Run:
         self.save_every: int | None = None
         self.same: dict[str, Any] = {}
         self.generators: list[Generator] = []
+        self.others: list[Any] = []
         self.began: dict[str, Any] = {}
         """The random numbers when the epoch began: a run that goes on inside an epoch draws its order again."""
 
@@ -260,11 +262,13 @@ class _Run:
             if callback(Report(self.stepper.network, epoch, self.step, self.total, loss, score)) is True:
                 self.stopped = "callback"
 
-    def keep_in(self, folder: Path, every: int | None, generators: Sequence[Generator], seed: int | None) -> None:
+    def keep_in(self, folder: Path, every: int | None, stateful: Sequence[Any], seed: int | None) -> None:
         """Keep the state in a folder, and go on from the one that is there."""
         self.folder, self.save_every = folder, every
         # a generator that both the order and the loss draw from is noted once
-        self.generators = list({id(g): g for g in (*self.batches.generators, *generators)}.values())
+        found = {id(each): each for each in (*self.batches.generators, *stateful)}.values()
+        self.generators = [each for each in found if isinstance(each, Generator)]
+        self.others = [each for each in found if not isinstance(each, Generator)]
         self.same = {
             "epochs": self.epochs,
             "steps": self.steps,
@@ -283,12 +287,14 @@ class _Run:
         self.step, self.epoch, self.at, self.lost = state["step"], state["epoch"], state["at"], state["lost"]
         self.losses, self.stopped, self.began = state["losses"], state["stopped"], state["began"]
         restore_random_state(state["random"], self.generators)
+        for each, noted in zip(self.others, state["others"], strict=True):
+            each.load_state_dict(noted)
 
     def _save(self) -> None:
         if self.folder is None:
             return
         where = {"step": self.step, "epoch": self.epoch, "at": self.at, "lost": self.lost, "losses": self.losses, "stopped": self.stopped}
-        chance = {"began": self.began, "random": random_state(self.generators)}
+        chance = {"began": self.began, "random": random_state(self.generators), "others": [each.state_dict() for each in self.others]}
         write_state(self.folder, {"same": self.same, **where, **chance, "best": self.best.state(), **self.stepper.state()})
 
     def fitted(self) -> Fitted:

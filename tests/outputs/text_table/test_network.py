@@ -8,7 +8,7 @@ from modelweave.outputs.text_table import training
 from modelweave.outputs.text_table.column_types import ColumnTypes
 from modelweave.outputs.text_table.network import Block, FusionNetwork, SmallEncoder, rates
 from modelweave.outputs.text_table.network_inputs import CLS, SEP, UNKNOWN, InputEncoder, Inputs, Words
-from modelweave.outputs.text_table.training import Schedule, mean_state, outputs_of, train
+from modelweave.outputs.text_table.training import Schedule, outputs_of, train
 
 
 def test_a_block_is_what_torch_calls_multi_head_attention():
@@ -116,11 +116,6 @@ def test_the_end_is_the_mean_of_the_best_checkpoints(monkeypatch):
     for name, value in network.state_dict().items():
         expected = sum(states[k][name].double() for k in (1, 3, 4)) / 3
         torch.testing.assert_close(value.double(), expected, rtol=0, atol=1e-6)
-
-
-def test_counts_are_not_averaged():
-    found = mean_state([{"n": torch.tensor(3), "w": torch.tensor([1.0, 3.0])}, {"n": torch.tensor(5), "w": torch.tensor([2.0, 5.0])}])
-    assert found["n"].item() == 3 and found["w"].tolist() == [1.5, 4.0]
 
 
 def test_a_line_is_learnt_and_weights_count():

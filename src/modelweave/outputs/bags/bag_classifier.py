@@ -47,6 +47,7 @@ class BagClassifier(ClassifierMixin, BaseEstimator):
         import torch
         from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+        from ...networks import Batches, fit, seeded
         from .attention_head import AttentionHead, pad
 
         for name, least in (("hidden", 1), ("epochs", 1), ("batch", 1), ("tiles", 1)):
@@ -60,24 +61,18 @@ class BagClassifier(ClassifierMixin, BaseEstimator):
         if len(self.classes_) < 2:
             raise CompatibilityError(f"BagClassifier: all {len(bags)} bags have the one class {self.classes_[0]!r}; expected two at least")
         outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             head = AttentionHead(bags[0].shape[1], self.hidden, outputs)
-        optimizer = torch.optim.Adam(head.parameters(), self.rate)
-        order = torch.Generator().manual_seed(seed)
         targets = torch.as_tensor(codes)
-        whole = len(bags) if len(bags) < self.batch else len(bags) // self.batch * self.batch
-        for _ in range(self.epochs):
-            shuffled = torch.randperm(len(bags), generator=order)[:whole]
-            for rows in torch.split(shuffled, self.batch):
-                scores, _attention = head(*pad([bags[int(i)] for i in rows]))
-                if outputs == 1:
-                    loss = binary_cross_entropy_with_logits(scores[:, 0], targets[rows].float())
-                else:
-                    loss = cross_entropy(scores, targets[rows])
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
+
+        def loss(network: Any, rows: list[int]) -> torch.Tensor:
+            scores, _attention = network(*pad([bags[i] for i in rows]))
+            if outputs == 1:
+                return binary_cross_entropy_with_logits(scores[:, 0], targets[rows].float())
+            return cross_entropy(scores, targets[rows])
+
+        batches = Batches(range(len(bags)), size=self.batch, shuffle=True, seed=seed, drop_last=True, collate=list)
+        fit(head, batches, loss, optimizer=torch.optim.Adam(head.parameters(), self.rate), epochs=self.epochs)
         self.head_ = head.eval()
         return self
 
@@ -103,8 +98,7 @@ class BagClassifier(ClassifierMixin, BaseEstimator):
         return [np.asarray(row.numpy()) for row in found]
 
     def _said(self, X: Sequence[Array] | Array) -> list[tuple[Any, tuple[Any, Any]]]:
-        import torch
-
+        from ...networks import Batches, stream
         from .attention_head import pad
 
         check_is_fitted(self)
@@ -112,13 +106,13 @@ class BagClassifier(ClassifierMixin, BaseEstimator):
         width = self.head_.embed.in_features
         if bags[0].shape[1] != width:
             raise CompatibilityError(f"BagClassifier: expected instances of {width} numbers, got {bags[0].shape[1]}")
-        found = []
-        with torch.no_grad():
-            for at in range(0, len(bags), 64):
-                instances, padded = pad(bags[at : at + 64])
-                scores, attention = self.head_(instances, padded)
-                found.append((scores, (attention, ~padded)))
-        return found
+
+        def ask(head: Any, part: list[Any]) -> tuple[Any, tuple[Any, Any]]:
+            instances, padded = pad(part)
+            scores, attention = head(instances, padded)
+            return scores, (attention, ~padded)
+
+        return list(stream(self.head_, Batches(bags, size=64, collate=list), call=ask))
 
     def _bags(self, X: Sequence[Array] | Array, seed: int) -> list[Any]:
         import torch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ...networks import Batches, fit, seeded
 from .settings import Settings
 from .subset_network import CLOSE, Recognition, SetFunction, entropy, sample
 from .subsets import mean_jaccard, top
@@ -19,8 +20,7 @@ CLIP = 10.0
 
 def build(settings: Settings, features: int) -> nn.ModuleList:
     """The set function and the recognition network, seeded."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+    with seeded(settings.seed):
         energy = SetFunction(features, settings.width, settings.hidden, settings.background)  # type: ignore[arg-type]
         return nn.ModuleList([energy, Recognition(features, settings.width, settings.hidden, settings.rank)])
 
@@ -30,37 +30,40 @@ def train(
 ) -> tuple[nn.ModuleList, list[float]]:
     """The trained networks, and the mean Jaccard index on validation pools after each epoch."""
     network = build(settings, pools.shape[2])
-    energy, guess = network
-    steppers = [torch.optim.Adam(part.parameters(), settings.rate, weight_decay=settings.decay) for part in network]
+    optimizers = {
+        name: torch.optim.Adam(part.parameters(), settings.rate, weight_decay=settings.decay)
+        for name, part in zip(("energy", "guess"), network, strict=True)
+    }
     generator = torch.Generator().manual_seed(settings.seed)
-    elements, marks = torch.from_numpy(pools), torch.from_numpy(subsets)
-    history: list[float] = []
-    best, kept, bad = -1.0, None, 0
-    for _ in range(settings.epochs):
-        for rows in torch.split(torch.randperm(len(elements), generator=generator), settings.batch):
-            start = torch.full_like(marks[rows], 0.5)
-            if settings.mode != "diffMF":
-                chances, spreads, factors = guess(elements[rows])
-                together = settings.mode == "copula"
-                drawn = sample(chances, spreads, factors, settings.samples, settings.tau, generator, together=together)
-                loss = -(energy(elements[rows], drawn).mean(dim=1) + entropy(chances)).mean()
-                _step(steppers[1], network, guess, loss)
-                start = chances.detach()
-            loss = _likelihood(settings, energy, elements[rows], marks[rows], start, generator)
-            _step(steppers[0], network, energy, loss)
-        if validation is None:
-            continue
+
+    def losses(network: Any, batch: tuple[Tensor, Tensor]) -> Iterator[tuple[str, Tensor]]:
+        energy, guess = network
+        elements, marks = batch
+        start = torch.full_like(marks, 0.5)
+        if settings.mode != "diffMF":
+            chances, spreads, factors = guess(elements)
+            together = settings.mode == "copula"
+            drawn = sample(chances, spreads, factors, settings.samples, settings.tau, generator, together=together)
+            yield "guess", -(energy(elements, drawn).mean(dim=1) + entropy(chances)).mean()
+            start = chances.detach()
+        yield "energy", _likelihood(settings, energy, elements, marks, start, generator)
+
+    def score(network: Any) -> float:
+        assert validation is not None
         q = marginals(settings, network, validation[0])
-        history.append(mean_jaccard(top(q, validation[1].sum(axis=1).astype(int)), validation[1]))
-        if history[-1] > best:
-            best, kept, bad = history[-1], copy.deepcopy(network.state_dict()), 0
-        else:
-            bad += 1
-        if bad >= settings.patience:
-            break
-    if kept is not None:
-        network.load_state_dict(kept)
-    return network, history
+        return -mean_jaccard(top(q, validation[1].sum(axis=1).astype(int)), validation[1])
+
+    found = fit(
+        network,
+        Batches((pools, subsets), size=settings.batch, shuffle=generator),
+        losses,
+        optimizer=optimizers,
+        epochs=settings.epochs,
+        clip=CLIP,
+        validate=None if validation is None else score,
+        patience=None if validation is None else settings.patience,
+    )
+    return network, [-value for value in found.scores]
 
 
 def _likelihood(settings: Settings, energy: Any, elements: Tensor, marks: Tensor, start: Tensor, generator: torch.Generator) -> Tensor:
@@ -73,13 +76,6 @@ def _likelihood(settings: Settings, energy: Any, elements: Tensor, marks: Tensor
     counted = marks + ((order < marks.sum(dim=1, keepdim=True)) & (marks == 0)).to(marks.dtype)
     losses = -(marks * torch.log(q + CLOSE) + (1 - marks) * torch.log(1 - q + CLOSE))
     return (counted * losses).sum(dim=1).mean()
-
-
-def _step(stepper: torch.optim.Optimizer, network: nn.ModuleList, part: nn.Module, loss: Tensor) -> None:
-    network.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(part.parameters(), CLIP)
-    stepper.step()
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -146,29 +146,25 @@ class TorchMember(_Frozen):
         import torch
         from sklearn.utils import _safe_indexing
 
+        from ...networks import forward
+
         if self.outputs not in OUTPUTS:
             raise ParameterError("outputs: " + unknown("kind", str(self.outputs), OUTPUTS))
         if isinstance(self.batch, bool) or not isinstance(self.batch, int) or self.batch < 1:
             raise ParameterError(f"batch: expected a whole number of at least 1, got {self.batch!r}")
         rows = X.shape[0] if hasattr(X, "shape") else len(X)
-        training = [part for part in self.module.modules() if part.training]
-        self.module.eval()
-        try:
-            with torch.inference_mode():
-                parts = [
-                    self._run(_safe_indexing(X, np.arange(at, min(at + self.batch, rows))), torch) for at in range(0, rows, self.batch)
-                ]
-        finally:
-            for part in training:
-                part.training = True
-        return np.concatenate(parts)
 
-    def _run(self, rows: Any, torch: Any) -> Array:
-        said = self.module(self._inputs(rows, torch))
+        def rows_of_batches() -> Iterator[Any]:
+            for at in range(0, rows, self.batch):
+                yield self._inputs(_safe_indexing(X, np.arange(at, min(at + self.batch, rows))), torch)
+
+        return np.asarray(forward(self.module, rows_of_batches, call=lambda module, inputs: self._said(module(inputs))).numpy())
+
+    def _said(self, said: Any) -> Any:
         said = getattr(said, "logits", said).detach().double().cpu()
         if self.classes is not None and self.outputs == "logits":
             said = said.softmax(-1) if said.ndim == 2 and said.shape[1] > 1 else said.sigmoid()
-        return np.asarray(said.numpy())
+        return said
 
     def _inputs(self, rows: Any, torch: Any) -> Any:
         if self.prepare is not None:

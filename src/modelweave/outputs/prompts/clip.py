@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -95,11 +94,11 @@ def logit_scale(model: Any) -> float:
 
 
 def _embed(where: str, model: Any, encode: Any, items: Iterable[Any], batch_size: int) -> NDArray[np.float32]:
-    import torch
+    from ...networks import evaluating
 
     found = []
     waiting = iter(items)
-    with torch.inference_mode(), _asked_only(model):
+    with evaluating(model):
         while batch := list(islice(waiting, batch_size)):
             said = encode(batch)
             said = getattr(said, "pooler_output", said).float()  # transformers 5 wraps what version 4 gave as a tensor
@@ -107,18 +106,6 @@ def _embed(where: str, model: Any, encode: Any, items: Iterable[Any], batch_size
     if not found:
         raise CompatibilityError(f"{where}: nothing to embed; expected at least one")
     return np.concatenate(found)
-
-
-@contextmanager
-def _asked_only(model: Any) -> Iterator[None]:
-    """Every module in evaluation mode for a while, then as it was."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _check_batch(batch_size: int) -> None:

@@ -52,8 +52,7 @@ class Network(Member):
 
     def fit(self, table: Any, y: Array, sample_weight: Any = None, groups: Any = None, time: Any = None) -> Network:
         """Train on most rows and choose checkpoints on the others."""
-        import torch
-
+        from ...networks import seeded
         from .training import Schedule, train
 
         targets: Array
@@ -65,8 +64,7 @@ class Network(Member):
             self.spread_ = float(np.sqrt(np.average((np.asarray(y) - self.mean_) ** 2, weights=weight))) or 1.0
             targets = (np.asarray(y, np.float64) - self.mean_) / self.spread_
         learn, check = self._parts(targets, groups, time)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with seeded(self.seed):
             inputs = self._build(table, learn)
             loaded = self.encoder is not None
             rate = self.rate if self.rate is not None else (1e-4 if loaded else 2e-3)
@@ -81,12 +79,11 @@ class Network(Member):
 
     def prepare(self, table: Any) -> Network:
         """The encoder as it comes, without any training."""
-        import torch
+        from ...networks import seeded
 
         if self.encoder is None:
             raise ParameterError("encoder: frozen vectors need an encoder that has learnt something; give the folder of one")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with seeded(self.seed):
             self.classes_ = np.arange(2)
             self._build(table, np.arange(len(table)))
         return self

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,58 +49,40 @@ def train(
     """
     import torch
 
-    y = torch.from_numpy(targets.astype(np.int64 if targets.dtype.kind in "iu" else np.float32))
-    shares = None if weight is None else torch.from_numpy((weight / weight[learn].mean()).astype(np.float32))
-    random = np.random.default_rng(schedule.seed)
-    steps = schedule.epochs * -(-len(learn) // schedule.batch)
+    from ...networks import Batches, fit
     from .network import rates
 
-    optimizer = torch.optim.AdamW(rates(network, schedule.rate, schedule.decay), weight_decay=schedule.weight_decay, fused=True)
-    pace = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _pace(step, steps))
-    best: list[tuple[float, int, dict[str, Tensor]]] = []
-    losses: list[float] = []
-    for epoch in range(schedule.epochs):
-        network.train()
-        order = learn[random.permutation(len(learn))]
-        for at in range(0, len(order), schedule.batch):
-            rows = torch.from_numpy(order[at : at + schedule.batch])
-            loss = _loss(network(inputs.take(rows)), y[rows], None if shares is None else shares[rows])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            pace.step()
-        losses.append(_checked(network, inputs, targets, weight, check, metric, default=-float(epoch)))
-        best = sorted([*best, (losses[-1], epoch, copy.deepcopy(network.state_dict()))], key=lambda entry: entry[:2])[: schedule.kept]
-    network.load_state_dict(mean_state([state for *_, state in best]))
+    y = torch.from_numpy(targets.astype(np.int64 if targets.dtype.kind in "iu" else np.float32))
+    shares = None if weight is None else torch.from_numpy((weight / weight[learn].mean()).astype(np.float32))
+    epochs = count()
+
+    def loss(network: Any, rows: Tensor) -> Tensor:
+        return _loss(network(inputs.take(rows)), y[rows], None if shares is None else shares[rows])
+
+    found = fit(
+        network,
+        Batches(learn, size=schedule.batch, shuffle=np.random.default_rng(schedule.seed)),
+        loss,
+        optimizer=torch.optim.AdamW(rates(network, schedule.rate, schedule.decay), weight_decay=schedule.weight_decay, fused=True),
+        schedule=_pace,
+        epochs=schedule.epochs,
+        clip=1.0,
+        validate=lambda network: _checked(network, inputs, targets, weight, check, metric, default=-float(next(epochs))),
+        keep=schedule.kept,
+    )
     network.eval()
-    return losses
-
-
-def mean_state(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of each tensor; of whole numbers, which count rather than weigh, the first.
-
-    >>> import torch
-    >>> mean_state([{"w": torch.tensor([1.0])}, {"w": torch.tensor([2.0])}])["w"].tolist()
-    [1.5]
-    """
-    import torch
-
-    return {
-        name: torch.stack([state[name].double() for state in states]).mean(dim=0).to(value.dtype) if value.is_floating_point() else value
-        for name, value in states[0].items()
-    }
+    return found.scores
 
 
 def outputs_of(network: nn.Module, inputs: Inputs, *, vectors: bool = False, batch: int = 512) -> Array:
     """(rows, outputs) of the network at rest, or its vectors before the head."""
-    import torch
+    from ...networks import forward
 
-    network.eval()
     step: Any = network.vector if vectors else network
-    with torch.inference_mode():
-        parts = [step(inputs.take(slice(at, at + batch))) for at in range(0, len(inputs), batch)]
-    return np.asarray(torch.cat(parts).double().numpy())
+    found = forward(
+        network, lambda: (inputs.take(slice(at, at + batch)) for at in range(0, len(inputs), batch)), call=lambda _, part: step(part)
+    )
+    return np.asarray(found.double().numpy())
 
 
 def probabilities(logits: Array) -> Array:
