@@ -23,7 +23,7 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
-from modelweave.papers.smollm import fine_tune, is_held_out, load_smollm, log_perplexity, split_module, token_windows
+from modelweave.papers.worlds.smollm import fine_tune, is_held_out, load_smollm, log_perplexity, split_module, token_windows
 
 DOMAINS = ("code", "docstrings")
 RECIPES = {

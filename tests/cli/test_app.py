@@ -89,7 +89,7 @@ def test_no_output_at_all_is_no_error():
 
 @pytest.mark.parametrize("option", ["--json", "--page"])
 def test_files_are_checked_before_an_experiment(option, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("modelweave.papers.harness.reproduce", lambda *_: pytest.fail("the experiment ran"))
+    monkeypatch.setattr("modelweave.papers.harness.experiment.reproduce", lambda *_: pytest.fail("the experiment ran"))
     assert main(["reproduce", "29", option, str(tmp_path / "none" / "x")]) == 2
     assert "cannot be written: its folder does not exist" in capsys.readouterr().err
     assert main(["reproduce", "29", option, str(tmp_path)]) == 2

@@ -17,25 +17,21 @@ class Result:
     def __init__(self, number, seeds):
         self.number, self.seeds, self.holds = number, seeds, number == 29
 
-    def table(self):
-        return f"paper {self.number}, seeds {self.seeds}"
-
     def to_json(self):
         return {"number": self.number, "control": float("nan")}
-
-    def figure(self, file):
-        Path(file).write_text("figure")
 
 
 @pytest.fixture(autouse=True)
 def harness(monkeypatch):
     entries = (
         Paper(8, "Soups", "", "weights"),
-        Paper(25, "At scale", "2410.03617", "weights", True),
-        Paper(29, "TIES", "", "weights", True),
+        Paper(25, "At scale", "2410.03617", "weights", ".module"),
+        Paper(29, "TIES", "", "weights", ".module"),
     )
     monkeypatch.setattr("modelweave.papers.index.PAPERS", {paper.number: paper for paper in entries})
-    monkeypatch.setattr("modelweave.papers.harness.reproduce", Result)
+    monkeypatch.setattr("modelweave.papers.harness.experiment.reproduce", Result)
+    monkeypatch.setattr("modelweave.papers.harness.table.result_text", lambda result: f"paper {result.number}, seeds {result.seeds}")
+    monkeypatch.setattr("modelweave.papers.harness.figure.draw_result", lambda result, file: Path(file).write_text("figure"))
 
 
 def test_papers(capsys):
@@ -45,7 +41,7 @@ def test_papers(capsys):
     assert lines[1].split() == ["8", "Soups", "-", "weights", "no"]
     assert main(["papers", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found[2] == {"number": 29, "title": "TIES", "arxiv": "", "level": "weights", "experiment": True}
+    assert found[2] == {"number": 29, "title": "TIES", "arxiv": "", "level": "weights", "module": ".module", "experiment": True}
 
 
 def test_reproduce(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""EnsLoss: the sheet's numbers by hand, a slow reference, its properties, and its state."""
+"""EnsLoss: numbers by hand, a slow reference, its properties, and its state."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def slow(z: list[float], u: list[float], box_cox: float = 0.0, clip: float = 1.0
     return found
 
 
-def test_the_sheet_by_hand() -> None:
+def test_derivatives_by_hand() -> None:
     assert inverse_box_cox(np.array(U)) == pytest.approx([1.2214, 0.3679, 1.6487, 0.1353], abs=5e-5)
     plain = margin_derivatives(np.array(Z), np.array(U), tail=None, offset=0)
     assert plain == pytest.approx([-1, -0.1353, -1, -0.3679], abs=5e-5)

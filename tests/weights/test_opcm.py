@@ -1,4 +1,4 @@
-"""Continual merging: the sheet's numbers, the published recursion with full decompositions, and what must hold at every step."""
+"""Continual merging: numbers by hand, the published recursion with full decompositions, and what must hold at every step."""
 
 from __future__ import annotations
 

@@ -51,20 +51,23 @@ def reproduce(
         raise ParameterError("reproduce: --suite, --methods and --cache go with study")
     if every and figure is not None:
         raise ParameterError("--figure: draws one experiment, not all; give the number of a paper")
-    from ..papers.harness import reproduce as run
+    from ..papers.harness.experiment import reproduce as run
+    from ..papers.harness.table import result_text
 
     results = [run(one, chosen) for one in (_numbers() if number is None else [_number(number)])]
     for place, result in enumerate(results):
-        say(("\n" if place else "") + result.table())
+        say(("\n" if place else "") + result_text(result))
     if json is not None:
         values = [result.to_json() for result in results]
         write_text(json, json_module.dumps(strict(values if every else values[0]), indent=2) + "\n")
     if page is not None:
-        from ..papers.evidence import evidence_page
+        from ..papers.harness.page import evidence_page
 
         write_text(page, evidence_page(results))
     if figure is not None:
-        results[0].figure(figure)
+        from ..papers.harness.figure import draw_result
+
+        draw_result(results[0], figure)
     raise typer.Exit(0 if all(result.holds for result in results) else 1)
 
 
@@ -125,4 +128,4 @@ def _numbers() -> list[int]:
     """The papers that have an experiment."""
     from ..papers.index import PAPERS
 
-    return [paper.number for paper in PAPERS.values() if paper.experiment]
+    return [paper.number for paper in PAPERS.values() if paper.module]

@@ -30,7 +30,7 @@ def slow_tree(train: Any, query: Any, weights: Any) -> Floats:
 
 
 def slow_boosting(train: Any, query: Any, rate: float, mean_init: bool) -> list[Floats]:
-    """The recursion of the sheet with whole matrices: S after each tree."""
+    """The recursion with whole matrices: S after each tree."""
     n, m = len(train), len(query)
     own, other = np.full((n, n), mean_init / n), np.full((m, n), mean_init / n)
     found = []

@@ -143,7 +143,7 @@ def test_closed_forms() -> None:
 
 
 def test_one_tree_needs_leaf_sizes_only() -> None:
-    """The sheet's shortcut: |s|^2 = sum w^2 / (sum w)^2 within the leaf."""
+    """The shortcut: |s|^2 = sum w^2 / (sum w)^2 within the leaf."""
     model = ensemble.RandomForestRegressor(1, max_depth=3, random_state=0).fit(X, Y)
     weights = np.bincount(model.estimators_samples_[0], minlength=len(X))
     leaves, query = model.apply(X)[:, 0], model.apply(Q)[:, 0]

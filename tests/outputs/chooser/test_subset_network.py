@@ -25,7 +25,7 @@ def linear() -> SetFunction:
     return found
 
 
-def test_the_linear_case_of_the_sheet() -> None:
+def test_the_linear_case_by_hand() -> None:
     elements = torch.tensor([[[1.0], [2.0], [3.0]]])
     energy = linear()
     assert energy(elements, torch.tensor([[1.0, 0, 1]])).item() == 6

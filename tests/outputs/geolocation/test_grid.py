@@ -15,7 +15,7 @@ def test_all_cells_together_are_the_sphere(make, sides):
     assert grid.areas.shape == (grid.cells,) == (sides[0] * sides[1],)
 
 
-def test_the_areas_of_the_sheet():
+def test_areas_by_hand():
     assert pytest.approx(510_065_881.0, abs=5) == EARTH_AREA_KM2
     rows = equal_angle_grid(180, 360).row_areas
     assert rows[[89, 90, 29, 0, 179]].round(2).tolist() == [12363.72, 12363.72, 6088.42, 107.90, 107.90]

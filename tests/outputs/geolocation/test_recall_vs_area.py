@@ -13,7 +13,7 @@ SCORES, AREAS, ATTRIBUTE = [0.4, 0.3, 0.2, 0.1], [4, 1, 2, 3], [0.1, 0.1, 0.7, 0
 
 
 def by_sorting(maps, areas, truth, rank="score", ties="index"):
-    """The slow way, as the sheet says it: sort, accumulate, look the true cell up."""
+    """The slow way: sort, accumulate, look the true cell up."""
     found = []
     for scores, place in zip(np.asarray(maps, np.float64), truth, strict=True):
         values = scores / areas if rank == "density" else scores
@@ -34,7 +34,7 @@ def areas(*args, **options):
     return recall_vs_area(*args, **options).area.tolist()
 
 
-def test_the_four_cells_of_the_sheet():
+def test_four_cells_by_hand():
     maps, truth = [SCORES] * 4, [0, 1, 2, 3]
     assert areas(maps, AREAS, truth) == [4, 5, 7, 10]
     assert areas(maps, AREAS, truth, rank="density") == [5, 1, 7, 10]

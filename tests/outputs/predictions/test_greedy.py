@@ -21,7 +21,7 @@ NUMBERS = json.loads((Path(__file__).parent / "autogluon_numbers.json").read_tex
 HAND = {"p1": [0.9, 0.6, 0.4, 0.3], "p2": [0.6, 0.9, 0.2, 0.55], "p3": [0.5] * 4}
 
 
-def test_the_four_rows_of_the_sheet() -> None:
+def test_four_rows_by_hand() -> None:
     found = blend({name: np.array(p) for name, p in HAND.items()}, [1, 1, 0, 0], rounds=4)
     assert found.weights == {"p1": 0.75, "p2": 0.25, "p3": 0.0}
     assert [step.member for step in found.trajectory] == ["p1", "p1", "p2", "p1"]

@@ -1,4 +1,4 @@
-"""Prompt weights: the sheet's example by hand, a reference that holds all logits, and the invariants."""
+"""Prompt weights: an example by hand, a reference that holds all logits, and the invariants."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def made(seed: int = 0, shape: tuple[int, int, int, int] = (30, 6, 5, 8)) -> tup
     return random.standard_normal((n, d)), random.standard_normal((p, c, d)), random.standard_normal((40, d))
 
 
-def test_the_sheet_by_hand() -> None:
+def test_an_example_by_hand() -> None:
     found = prompt_weights(IMAGES, TEXTS, generic_embeddings=GENERIC, **PLAIN)
     assert found.debias == "both" and found.notes == ()
     assert found.scores == pytest.approx([1, 0.5])

@@ -71,7 +71,7 @@ def guard(plan: Plan, table: Table, metric: str | Metric | None) -> Guard:
     """Hold out a part by the rules of the folds, fit both ways on the rest, and compare them there.
 
     Members that are far better out of fold than on the part are suspects: both ways are tried without them, too.
-    Source: the hold-out check of AutoGluon's dynamic stacking; sheet 13 of the papers (arXiv 2111.02705), its step 7.
+    Source: the hold-out check of AutoGluon's dynamic stacking; used here for text tables (arXiv 2111.02705).
     """
     chosen = metric_named(metric, "regression" if table.classes is None else "binary" if len(table.classes) == 2 else "multiclass")
     if len(plan.levels) == 1:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import CompatibilityError, MissingExtraError
-from ..smollm import fine_tune, is_held_out, load_smollm, log_perplexity, split_module, token_windows
+from ..worlds.smollm import fine_tune, is_held_out, load_smollm, log_perplexity, split_module, token_windows
 
 if TYPE_CHECKING:
     import numpy as np

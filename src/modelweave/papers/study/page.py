@@ -11,7 +11,7 @@ from typing import Any
 
 from ...drawing import new_figure, save_figure
 from ...statistics.ranks import rank_correlation
-from ..harness import text_table
+from ..harness.table import text_table
 from .lines import POINT, Advised, Line, advised, behind, lines_of, refused
 from .run import BASE, ENSEMBLE, MEMBER, OWN, REFERENCE, SHARE, Outcome
 from .suites import Setting

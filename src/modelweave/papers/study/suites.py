@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import MissingExtraError
-from ..suite import Split, fit, fresh, logits, make_suite, quiet_torch
+from ..worlds.digits import Split, fit, fresh, logits, make_suite, quiet_torch
 from .language import Sizes, make_language
 
 if TYPE_CHECKING:
