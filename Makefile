@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test slow lint bench docs clean
 
-$(READY): pyproject.toml setup.py src/modelweave/engine/kernels.c src/modelweave/engine/kernels_real.h src/modelweave/outputs/predictions/log_sums.c
+$(READY): pyproject.toml setup.py src/modelweave/engine/kernels.c src/modelweave/engine/kernels_real.h src/modelweave/engine/formulas.h src/modelweave/outputs/predictions/log_sums.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet "$(TORCH)"

@@ -14,7 +14,7 @@ setup(
         Extension(
             "modelweave.engine._kernels",
             sources=["src/modelweave/engine/kernels.c"],
-            depends=["src/modelweave/engine/kernels_real.h"],
+            depends=["src/modelweave/engine/kernels_real.h", "src/modelweave/engine/formulas.h"],
             extra_compile_args=FLAGS,
             py_limited_api=True,
             optional=True,

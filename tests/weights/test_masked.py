@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 import modelweave
 from modelweave.errors import ParameterError
-from modelweave.weights.combine.pcb import measured, shares
-from modelweave.weights.quantiles import FEW_PASSES, LITTLE_MEMORY, count_digits, find
+from modelweave.weights.combine.pcb import pcb as pcb_part
+from modelweave.weights.combine.pcb import shares
+from modelweave.weights.formula import whole
+from modelweave.weights.part import Context
 
 Array = NDArray[np.float64]
 TAU = ((1, -0.5, 0.2, 0), (0.8, 0.6, -0.1, 0.3))
@@ -28,23 +30,6 @@ def merged(rows: Any, base: Any = None, **options: Any) -> Array:
 def made(members: int, *shape: int, seed: int = 0) -> Array:
     random = np.random.default_rng(seed)
     return random.standard_normal((members, *shape)) ** 3
-
-
-# exact order statistics
-
-
-@pytest.mark.parametrize("digits", [FEW_PASSES, LITTLE_MEMORY])
-@pytest.mark.parametrize("chunk", [97, 1000])
-def test_order_statistics_are_those_of_a_sort(digits: tuple[int, ...], chunk: int) -> None:
-    values = torch.tensor(made(3, 1000), dtype=torch.float32)
-    values[1] = values[1].round()  # many equal ones, and zeros of both signs
-    values[2] *= 1e-39  # below the smallest normal number
-    ranks = [[0, 250, -1], [499, 3, 999], [-2, 640, 10]]
-    counts: list[Array] = []
-    for _ in digits:
-        counts.append(np.sum([count_digits(part, counts, ranks, digits) for part in values.split(chunk, 1)], axis=0))
-    expected = np.take_along_axis(np.sort(values.numpy(), axis=1), np.array(ranks) % 1000, 1)
-    assert np.array_equal(find(counts, ranks, digits), expected)
 
 
 # PCB
@@ -110,9 +95,15 @@ def test_pcb_by_hand(variant: str, density: float, expected: tuple[float, ...]) 
     assert merged(TAU, method="pcb", variant=variant, density=density) == pytest.approx(expected, abs=1e-6)
 
 
+def shares_of(tau: torch.Tensor, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    context = Context("", tuple(tau.shape[1:]), ({"density": 1.0, "weight": 1.0},) * len(tau))
+    kept, values = shares(tau, whole(pcb_part, tau, context, **options), variant=options["variant"])
+    return torch.stack(kept), torch.stack(values)
+
+
 def test_the_scores_of_the_paper_s_form_by_hand() -> None:
     tau = torch.tensor(TAU, dtype=torch.float64)
-    kept, values = shares(tau, measured(tau, density=1, variant="paper"), variant="paper")
+    kept, values = shares_of(tau, variant="paper")
     expected = ((0.584561, 0.054952, 0.036652, 0.033563), (0.489314, 0.100908, 0.027968, 0.038514))
     assert kept.numpy() == pytest.approx(np.array(expected), abs=1e-6)
     assert torch.equal(values, tau)
@@ -122,9 +113,9 @@ def test_the_scores_of_the_released_form_by_hand() -> None:
     expected = ((6.996003, -0.082367, 0.021663, 0), (6.603583, 0.166260, -0.010000, 0.105676))
     assert pcb(np.array(TAU), 1.0, "main", clip=0)[1] == pytest.approx(np.array(expected), abs=1e-6)
     tau = torch.tensor(TAU, dtype=torch.float64)
-    kept, _ = shares(tau, measured(tau, density=1, variant="main", clip=0), variant="main", clip=0)
+    kept, _ = shares_of(tau, variant="main", clip=0)
     assert kept.numpy() == pytest.approx(unit(np.array(expected)), abs=1e-6)
-    _, values = shares(tau, measured(tau, density=1, variant="main"), variant="main")
+    _, values = shares_of(tau, variant="main")
     assert values.numpy() == pytest.approx(np.array(((0.5, -0.5, 0.2, 0), (0.6, 0.6, -0.1, 0.3))))
 
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ..recipes.planning.plan import TensorPlan
 from ..row import Method
@@ -25,28 +21,25 @@ if TYPE_CHECKING:
 
 
 def general_job(bench: Workbench, plan: TensorPlan) -> Stages:
-    """The part's rounds in order, each summed over the tensor, then the part itself."""
+    """The parts on chunks, rows or the whole matrix."""
     assert plan.method is not None
-    spec = spec_of(plan.method.combine)
-    row = plan.count if spec.sees == "matrix" else plan.shape[-1] if spec.sees == "row" and plan.shape else 1
-    parts = [(0, plan.count)] if spec.sees == "matrix" else spans(plan.count, row)
-    seen: tuple[NDArray[np.float64], ...] = ()
-    for measure in spec.rounds:
-        total = _Total()
-        yield [_measuring(bench, plan, measure, seen, row, total, *p) for p in parts]
-        seen = (*seen, total.value)
-    yield [_writing(bench, plan, seen, row, *p) for p in parts]
+    sees = spec_of(plan.method.combine).sees
+    row = plan.count if sees == "matrix" else plan.shape[-1] if sees == "row" and plan.shape else 1
+    parts = [(0, plan.count)] if sees == "matrix" else spans(plan.count, row)
+    yield [_writing(bench, plan, row, *p) for p in parts]
 
 
-def _writing(bench: Workbench, plan: TensorPlan, seen: tuple[NDArray[np.float64], ...], row: int, start: int, stop: int) -> Task:
+def _writing(bench: Workbench, plan: TensorPlan, row: int, start: int, stop: int) -> Task:
     assert plan.method is not None
     method, scale = plan.method, float(plan.shared.get("scale", 1.0))
+    sees = spec_of(method.combine).sees
+    shape, device = _shape_seen(plan.shape, sees), bench.device if sees == "matrix" else "cpu"
 
     def task(own: Scratch) -> None:
         for at, count in bench.chunks(start, stop, row):
             chunk = bench.read(own, plan, at, count)
             with room_on(bench.device, plan.name):
-                deltas, context = tensors_of(bench, plan, chunk, seen)
+                deltas, context = tensors_of(bench, plan, chunk, shape, device)
                 values = _direction(method, deltas, context, plan.shared).detach().to("cpu").contiguous().numpy()
             store_direction(bench, plan, own, chunk, values.reshape(-1), scale)
 
@@ -67,49 +60,17 @@ def _direction(method: Method, deltas: Tensor, context: Context, options: Mappin
     return direction
 
 
-def _measuring(
-    bench: Workbench, plan: TensorPlan, measure: Any, seen: tuple[NDArray[np.float64], ...], row: int, total: _Total, start: int, stop: int
-) -> Task:
-    assert plan.method is not None
-    options = options_of(plan.method.combine, plan.shared)
-
-    def task(own: Scratch) -> None:
-        for at, count in bench.chunks(start, stop, row):
-            chunk = bench.read(own, plan, at, count)
-            with room_on(bench.device, plan.name):
-                deltas, context = tensors_of(bench, plan, chunk, seen)
-                total.add(measure(deltas, context, seen, **options))
-
-    return task
-
-
-class _Total:
-    """What is measured, added up as it comes: counts and limbs are whole numbers, so their order does not matter."""
-
-    def __init__(self) -> None:
-        self.value: NDArray[np.float64] = np.zeros(0)
-        self._lock = threading.Lock()
-
-    def add(self, found: NDArray[np.float64]) -> None:
-        with self._lock:
-            self.value = np.array(found, np.float64) if self.value.shape != found.shape else np.add(self.value, found, out=self.value)
-
-
-def tensors_of(bench: Workbench, plan: TensorPlan, chunk: Chunk, seen: tuple[NDArray[np.float64], ...]) -> tuple[Tensor, Context]:
-    """The members' differences (members, ...) in float32 or wider, and the context with the base's values; whole matrices on the device."""
+def tensors_of(bench: Workbench, plan: TensorPlan, chunk: Chunk, shape: tuple[int, ...], device: str) -> tuple[Tensor, Context]:
+    """The members' differences (members, *shape) in float32 or wider, and the context with the base's values."""
     import torch
 
-    assert plan.method is not None
-    sees = spec_of(plan.method.combine).sees
-    device = bench.device if sees == "matrix" else "cpu"
-    shape = _shape_seen(plan.shape, sees)
     values = differences(bench, plan, chunk)
     deltas = torch.from_numpy(values).reshape(len(plan.inputs), *shape).to(device)
     base = None
     if chunk.base is not None:
         alone = replace(chunk, data=[chunk.base], dtypes=[chunk.base_dtype], base=None)
         base = torch.from_numpy(differences(bench, plan, alone)[0].astype(values.dtype, copy=False)).reshape(shape).to(device)
-    return deltas, replace(plan.context, base=base, seen=seen, seed=bench.seed)
+    return deltas, replace(plan.context, base=base, seed=bench.seed)
 
 
 def _shape_seen(shape: tuple[int, ...], sees: str) -> tuple[int, ...]:

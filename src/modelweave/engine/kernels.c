@@ -36,9 +36,10 @@ EXPORT void *PyInit__kernels(void) { return 0; } /* the linker asks for it; noth
 #define EXPORT
 #endif
 
-enum { BLOCK = 1024, GROUP = 4 };
+enum { BLOCK = 1024, GROUP = 4, STRIP = 256 };
 enum { T_F64, T_F32, T_F16, T_BF16, T_F8_E4M3, T_F8_E5M2 };
 enum { KEEP_ALL, KEEP_WINDOW, KEEP_CHANCE, KEEP_BITS };
+enum { F_ADD, F_SUBTRACT, F_MULTIPLY, F_DIVIDE, F_MAXIMUM, F_MINIMUM, F_GREATER, F_AT_LEAST, F_WHERE, F_ABS, F_SIGN, F_FLOOR, F_EXP, F_TANH, F_ROUNDED };
 static const long SIZE[] = {8, 4, 2, 2, 1, 1};
 static float e4m3[256], e5m2[256];
 
@@ -82,6 +83,19 @@ typedef struct {
     int64_t elect, divide, add_base;
     double zero_sign, floor, divisor, scale;
 } Election;
+
+typedef struct {
+    int32_t operation, out, a, b, c;
+} Step;
+
+/* Registers, by number: the inputs, the base, the row's value, constants, temporaries. rows: a value for each `row` entries, or NULL. */
+typedef struct {
+    int64_t wide, n_steps, n_constants, n_temporaries, n_results, row;
+    const Step *steps;
+    const double *constants;
+    const int32_t *results;
+    const double *rows;
+} Formula;
 
 #ifdef _WIN32
 static long transfer(int writing, int64_t file, char *data, int64_t size, int64_t offset) { return ENOSYS; }
@@ -142,6 +156,49 @@ static inline uint64_t bits_of_double(double f) {
     return u;
 }
 
+/* A number of the same order as the value rounded to float32; both zeros are one. */
+static inline uint32_t key_of(double value) {
+    uint32_t u = bits_of_float((float)value + 0.0f);
+    return u & 0x80000000u ? ~u : u | 0x80000000u;
+}
+
+static inline double double_of_bits(uint64_t u) {
+    double f;
+    memcpy(&f, &u, 8);
+    return f;
+}
+
+/* e^x - 1 = 2^k (1 + p) - 1 with e^r = 1 + p: x = k ln 2 + r, abs(r) <= ln 2 / 2. Returns p and sets *scale to 2^k, x within -708 and 709.
+ * Only sums and products, so that every processor and every vector length finds the same bits. */
+static INLINE double exp_parts(double x, double *scale) {
+    const double magic = 0x1.8p52, t = x * 0x1.71547652b82fep+0 + magic, k = t - magic;
+    const double r = (x - k * 0x1.62e42feep-1) - k * 0x1.a39ef35793c76p-33, q = r * r, qq = q * q;
+    const double low = (1.0 / 2 + r * (1.0 / 6)) + q * (1.0 / 24 + r * (1.0 / 120));
+    const double middle = (1.0 / 720 + r * (1.0 / 5040)) + q * (1.0 / 40320 + r * (1.0 / 362880));
+    const double high = (1.0 / 3628800 + r * (1.0 / 39916800)) + q * (1.0 / 479001600 + r * (1.0 / 6227020800));
+    *scale = double_of_bits((bits_of_double(t) - bits_of_double(magic) + 1023) << 52);
+    return r + q * (low + qq * (middle + qq * high));
+}
+
+/* Within two units in the last place (tanh_of: six); 0 below -708 and infinite above 709. */
+static INLINE double exp_of(double x) {
+    double scale, inside = x < -708 ? -708 : x > 709 ? 709 : x, p = exp_parts(inside, &scale), y = scale + scale * p;
+    return x < -708 ? 0 : x > 709 ? (double)INFINITY : y;
+}
+
+/* (1 - e^(-2 abs(x))) / (1 + e^(-2 abs(x))), with the sign of x. */
+static INLINE double tanh_of_any(double x) {
+    double scale, size = fabs(x), p = exp_parts(size > 20 ? -40 : -2 * size, &scale), less = scale * p + (scale - 1), y = -less / (less + 2);
+    return x < 0 ? -y : x > 0 ? y : x;
+}
+
+/* The same by its series, up to abs(x) = SMALL. */
+static INLINE double tanh_of_small(double x) {
+    double q = x * x, qq = q * q;
+    return x + x * q * ((-1.0 / 3 + q * (2.0 / 15)) + qq * ((-17.0 / 315 + q * (62.0 / 2835)) + qq * (-1382.0 / 155925)));
+}
+#define SMALL 0.03125
+
 /* Exact for every half, subnormals included: shift the exponent into place and scale by 2^112. */
 static inline float float_of_half(uint16_t h) {
     uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13;
@@ -180,6 +237,17 @@ static inline uint32_t mix(uint32_t x, uint32_t key) {
 
 static inline uint32_t draw(uint32_t place, uint32_t key0, uint32_t key1) { return mix(place ^ key0, key1) >> 8; }
 
+/* Over fixed lanes. */
+CLONES static double sum_of(const double *restrict x, long n) {
+    double lane[16] = {0}, sum = 0;
+    long k = 0;
+    for (; k + 16 <= n; k += 16)
+        for (int l = 0; l < 16; l++) lane[l] += x[k + l];
+    for (; k < n; k++) lane[k & 15] += x[k];
+    for (int l = 0; l < 16; l++) sum += lane[l];
+    return sum;
+}
+
 static void pack_bits(const uint8_t *keep, long n, uint8_t *bits, uint64_t from) {
     long k = 0;
     if ((from & 7) == 0)
@@ -212,6 +280,10 @@ EXPORT void mw_prepare(void) {
 
 static long pick_plain_f(const float *x, long n, uint32_t lo, uint32_t width, uint32_t *picked, uint16_t *where, uint64_t *below);
 static void keep_bits_plain_f(float *x, long n, const uint8_t *bits, uint64_t from);
+
+static void set_constants_d(const Formula *f, long leaves, double *registers);
+static void set_rows_d(const Formula *f, uint64_t place, double *restrict out, long n);
+static void take_steps_d(const Formula *f, double *registers, long n);
 
 #ifdef WITH_AVX512
 /* What pick_plain does, sixteen at a time; with_places is a constant, so that the loop is compiled without the places too. */

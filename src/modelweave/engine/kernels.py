@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..checkpoints.dtypes import Bytes
 from ..checkpoints.tensors import InFile
+from ..weights.formula import Formula
 
 BLOCK = 1024
 BINS = 512
@@ -86,7 +87,9 @@ share the divisor.
 """
 
 QUERY = np.dtype([("input", "i8"), ("lo", "u8"), ("width", "u8"), ("shift", "i8")])
-"""A histogram of the magnitudes of one input, or of the variance over all inputs when input is their number."""
+"""A histogram of the magnitudes of one input; or, counting on from the number of inputs, of the variance over all of them and of the keys
+of a formula's results: numbers of the order of the values, rounded to float32.
+"""
 
 
 class Histogram(NamedTuple):
@@ -151,8 +154,14 @@ class Kernels(Protocol):
     ) -> int:
         """out = [base +] scale * sum_i coefficients[i] * (input_i [- base])."""
 
-    def histogram(self, chunk: Chunk, queries: NDArray[Any], into: Histogram) -> int:
+    def histogram(self, chunk: Chunk, queries: NDArray[Any], into: Histogram, formula: Formula | None = None) -> int:
         """Add the chunk to the histogram of each query."""
+
+    def formula(self, chunk: Chunk, formula: Formula, out: Room, dtype: str, *, scale: float = 1.0, add_base: bool = True) -> int:
+        """out = [base +] scale * the formula's one result."""
+
+    def measure(self, chunk: Chunk, formula: Formula, sums: Floats, bits: Sequence[Bytes] = ()) -> int:
+        """Add the sum of each result to sums; the first results are conditions, whose bits are set in `bits`, lowest first."""
 
     def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats, *, squares: bool) -> int:
         """Add to out (n, 3): sums of magnitudes and of selected magnitudes, or the sum of selected squares."""
@@ -195,6 +204,22 @@ class _Election(ctypes.Structure):
     ]
 
 
+class _Formula(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("wide", "n_steps", "n_constants", "n_temporaries", "n_results", "row")),
+        *((name, ctypes.c_void_p) for name in ("steps", "constants", "results", "rows")),
+    ]
+
+
+def _formula(f: Formula | None) -> Any:
+    """A pointer to what formulas.h reads; it lives as long as the arrays of `f`."""
+    if f is None:
+        return None
+    sizes = (f.wide, len(f.steps), len(f.constants), f.temporaries, len(f.results), f.row)
+    arrays = (f.steps, f.constants, f.results, f.rows)
+    return ctypes.byref(_Formula(*sizes, *(None if array is None else array.ctypes.data for array in arrays)))
+
+
 def _at(array: NDArray[Any] | None) -> ctypes.c_void_p | None:
     return None if array is None else ctypes.c_void_p(array.ctypes.data)
 
@@ -207,7 +232,7 @@ class CompiledKernels:
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path))
         library.mw_prepare()
-        names = ("gram", "sum", "histogram", "selected_sums", "vote", "balance", "rank_chance")
+        names = ("gram", "sum", "histogram", "selected_sums", "vote", "balance", "rank_chance", "formula", "measure")
         self._functions: dict[str, tuple[Any, Any]] = {}
         for name in names:
             narrow, wide = getattr(library, f"mw_{name}_f"), getattr(library, f"mw_{name}_d")
@@ -259,10 +284,12 @@ class CompiledKernels:
             ctypes.c_int(add_base),
         )
 
-    def histogram(self, chunk: Chunk, queries: NDArray[Any], into: Histogram) -> int:
+    def histogram(self, chunk: Chunk, queries: NDArray[Any], into: Histogram, formula: Formula | None = None) -> int:
         return self._call(
             "histogram",
             chunk,
+            ctypes.c_uint64(chunk.start),
+            _formula(formula),
             _at(queries),
             ctypes.c_int(len(queries)),
             ctypes.c_int(BINS),
@@ -288,6 +315,14 @@ class CompiledKernels:
 
     def balance(self, chunk: Chunk, selections: NDArray[Any], out: Floats) -> int:
         return self._call("balance", chunk, ctypes.c_uint64(chunk.start), _at(selections), _at(out))
+
+    def formula(self, chunk: Chunk, formula: Formula, out: Room, dtype: str, *, scale: float = 1.0, add_base: bool = True) -> int:
+        place = ctypes.c_uint64(chunk.start)
+        return self._write("formula", chunk, out, dtype, place, _formula(formula), ctypes.c_double(scale), ctypes.c_int(add_base))
+
+    def measure(self, chunk: Chunk, formula: Formula, sums: Floats, bits: Sequence[Bytes] = ()) -> int:
+        marks = (ctypes.c_void_p * max(len(bits), 1))(*(array.ctypes.data for array in bits))
+        return self._call("measure", chunk, ctypes.c_uint64(chunk.start), _formula(formula), _at(sums), ctypes.c_int(len(bits)), marks)
 
     def rank_chance(self, chunk: Chunk, selections: NDArray[Any], row: int, chances: Floats, out: Floats) -> int:
         return self._call("rank_chance", chunk, ctypes.c_long(row), ctypes.c_uint64(chunk.start), _at(selections), _at(chances), _at(out))

@@ -2,6 +2,8 @@
  * Every element is computed by the same operations in the same order whatever the chunk, the thread or the processor,
  * so results are the same to the last bit; sums are accumulated over fixed lanes and blocks, in double but for the first few values of a lane. */
 
+#include "formulas.h"
+
 static inline UINT NAME(magnitude)(REAL x) {
     UINT u;
     memcpy(&u, &x, sizeof u);
@@ -226,6 +228,21 @@ static long NAME(pick_plain)(const REAL *restrict x, long n, UINT lo, UINT width
     return m;
 }
 
+/* The same for keys. */
+CLONES static long NAME(pick_keys)(const uint32_t *restrict keys, long n, uint32_t lo, uint32_t width, UINT *restrict picked, uint64_t *below) {
+    long m = 0, k = 0;
+    uint32_t smaller = 0;
+    for (long j = 0; j < n; j++) smaller += keys[j] < lo;
+    for (; k + 16 <= n; k += 16) {
+        uint32_t any = 0;
+        for (int l = 0; l < 16; l++) any |= keys[k + l] - lo < width;
+        for (int l = 0; any && l < 16; l++) picked[m] = keys[k + l] - lo, m += keys[k + l] - lo < width;
+    }
+    for (; k < n; k++) picked[m] = keys[k] - lo, m += keys[k] - lo < width;
+    *below += smaller;
+    return m;
+}
+
 static void NAME(bin)(const UINT *restrict patterns, long n, int64_t shift, uint32_t *restrict counts, uint64_t *restrict least,
                       uint64_t *restrict most) {
     for (long k = 0; k < n; k++) {
@@ -249,13 +266,17 @@ CLONES static void NAME(take_energy)(const REAL *restrict x, int n, long len, co
 
 /* For each query: how many magnitudes lie below lo and above; how many lie in each of `bins` bins of 2^shift patterns from lo on, with the
  * least and most (plus one) pattern of each; how many patterns that are (held), and the patterns themselves, relative to lo, as long as
- * there is room for all of them. A query's input n stands for the variance over all inputs; with
- * energy (n sums) the first query is that, and taken has room for n at each collected place. */
-EXPORT CLONES uint64_t NAME(mw_histogram)(Inputs *in, Query *queries, int n_queries, int bins, uint64_t *outside, uint32_t *counts,
-                            uint64_t *least, uint64_t *most, UINT *collected, int64_t *held, long room, double *energy, REAL *taken) {
+ * there is room for all of them. A query's input n stands for the variance over all inputs, n + 1 and more for the keys of a formula's
+ * results; with energy (n sums) the first query is of the variance, and taken has room for n at each collected place. */
+EXPORT CLONES uint64_t NAME(mw_histogram)(Inputs *in, uint64_t place, const Formula *f, Query *queries, int n_queries, int bins,
+                            uint64_t *outside, uint32_t *counts, uint64_t *least, uint64_t *most, UINT *collected, int64_t *held, long room,
+                            double *energy, REAL *taken) {
     REAL *b = malloc((in->n + 3) * BLOCK * sizeof(REAL)), *mean = b + BLOCK, *var = mean + BLOCK, *x = var + BLOCK;
     UINT *picked = malloc((BLOCK + 16) * sizeof(UINT));
     uint16_t where[BLOCK];
+    double *results = f ? malloc((size_t)f->n_results * BLOCK * sizeof(double)) : NULL;
+    uint32_t *keys = f ? malloc((size_t)f->n_results * BLOCK * sizeof(uint32_t)) : NULL;
+    void *registers = f ? NAME(registers)(f, in->n) : NULL;
     uint64_t bad = 0;
     int spread = 0;
     for (int q = 0; q < n_queries; q++) spread |= queries[q].input == in->n;
@@ -263,6 +284,10 @@ EXPORT CLONES uint64_t NAME(mw_histogram)(Inputs *in, Query *queries, int n_quer
         long len = in->count - at < BLOCK ? in->count - at : BLOCK;
         bad |= NAME(load)(in, at, len, b, x, BLOCK);
         if (spread) NAME(variance)(x, in->n, len, mean, var);
+        if (f) {
+            NAME(compute)(f, x, in->n, in->has_base ? b : NULL, place + (uint64_t)at, len, registers, results);
+            for (long k = 0; k < f->n_results * BLOCK; k++) keys[k] = key_of(results[k]);
+        }
         for (int q = 0; q < n_queries; q++) {
             Query *query = &queries[q];
             uint32_t *c = counts + (long)q * bins;
@@ -270,7 +295,9 @@ EXPORT CLONES uint64_t NAME(mw_histogram)(Inputs *in, Query *queries, int n_quer
             const REAL *values = query->input == in->n ? var : x + (long)query->input * BLOCK;
             uint64_t below = 0;
             int take = energy && q == 0;
-            long m = PICK(values, len, (UINT)query->lo, (UINT)query->width, picked, take ? where : NULL, &below);
+            long m = query->input > in->n ? NAME(pick_keys)(keys + (query->input - in->n - 1) * BLOCK, len, (uint32_t)query->lo,
+                                                            (uint32_t)query->width, picked, &below)
+                                          : PICK(values, len, (UINT)query->lo, (UINT)query->width, picked, take ? where : NULL, &below);
             outside[2 * q] += below;
             outside[2 * q + 1] += (uint64_t)(len - m) - below;
             NAME(bin)(picked, m, query->shift, c, lo, hi);
@@ -280,7 +307,54 @@ EXPORT CLONES uint64_t NAME(mw_histogram)(Inputs *in, Query *queries, int n_quer
             held[q] += m;
         }
     }
+    free(registers);
+    free(keys);
+    free(results);
     free(picked);
+    free(b);
+    return bad;
+}
+
+/* out = [base +] scale * the formula's one result. */
+EXPORT CLONES uint64_t NAME(mw_formula)(Inputs *in, uint64_t place, const Formula *f, double scale, int add_base, Output *out) {
+    REAL *b = malloc((in->n + 2) * BLOCK * sizeof(REAL)), *direction = b + BLOCK, *x = direction + BLOCK;
+    void *registers = NAME(registers)(f, in->n);
+    double result[BLOCK];
+    uint64_t bad = 0;
+    for (long at = 0; at < in->count; at += BLOCK) {
+        long len = in->count - at < BLOCK ? in->count - at : BLOCK;
+        bad |= NAME(load)(in, at, len, b, x, BLOCK);
+        NAME(compute)(f, x, in->n, in->has_base ? b : NULL, place + (uint64_t)at, len, registers, result);
+        for (long k = 0; k < len; k++) direction[k] = (REAL)result[k];
+        NAME(finish)(direction, in->has_base && add_base ? b : NULL, (REAL)scale, len);
+        bad |= (uint64_t)NAME(encode)(direction, (int)out->dtype, len, room_for(out, len)) << 62;
+    }
+    flush(out);
+    free(registers);
+    free(b);
+    return bad;
+}
+
+/* Adds the sum of each result, block by block. The first `marks` results are conditions, which set the bits of their
+ * own array, lowest bit first. */
+EXPORT CLONES uint64_t NAME(mw_measure)(Inputs *in, uint64_t place, const Formula *f, double *sums, int marks, uint8_t *const *bits) {
+    REAL *b = malloc((in->n + 1) * BLOCK * sizeof(REAL)), *x = b + BLOCK;
+    double *results = malloc((size_t)f->n_results * BLOCK * sizeof(double));
+    void *registers = NAME(registers)(f, in->n);
+    uint8_t keep[BLOCK];
+    uint64_t bad = 0;
+    for (long at = 0; at < in->count; at += BLOCK) {
+        long len = in->count - at < BLOCK ? in->count - at : BLOCK;
+        bad |= NAME(load)(in, at, len, b, x, BLOCK);
+        NAME(compute)(f, x, in->n, in->has_base ? b : NULL, place + (uint64_t)at, len, registers, results);
+        for (int j = 0; j < f->n_results; j++) sums[j] += sum_of(results + (long)j * BLOCK, len);
+        for (int j = 0; j < marks; j++) {
+            for (long k = 0; k < len; k++) keep[k] = results[(long)j * BLOCK + k] != 0;
+            pack_bits(keep, len, bits[j], (uint64_t)at);
+        }
+    }
+    free(registers);
+    free(results);
     free(b);
     return bad;
 }

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,11 @@ from ..checkpoints.results.folder import FolderSink
 from ..checkpoints.results.memory_sink import MemorySink
 from ..checkpoints.results.side_tensors import SideTensors
 from ..recipes.planning.plan import TensorPlan
-from .general import tensors_of
-from .kernels import BLOCK
+from ..weights.formula import Formula
+from ..weights.part import Context
+from .formulas import formula_of
 from .scheduler import Job, Stages, Task
-from .workbench import Scratch, Workbench, options_of, spans
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from .workbench import Scratch, Workbench, spans, total
 
 STEM = "masks"
 Sums = NDArray[np.float64]
@@ -59,32 +58,30 @@ def _metadata(plans: Sequence[TensorPlan], labels: Sequence[str]) -> dict[str, s
 
 
 def _masking(bench: Workbench, plan: TensorPlan, rows: Sequence[int], file: SideTensors | MemorySink, found: dict[str, Sums]) -> Stages:
-    results = yield [_task(bench, plan, rows, file, *span) for span in spans(plan.count)]
-    found[plan.name] = np.concatenate([block for span in results for block in span], axis=1).sum(axis=1)
+    formula = formula_of(plan, partial(_masks_and_sizes, plan))
+    sums = total((yield [_task(bench, plan, formula, rows, file, *span) for span in spans(plan.count)]))
+    found[plan.name] = sums.reshape(3, -1)[1:].T
 
 
-def _task(bench: Workbench, plan: TensorPlan, rows: Sequence[int], file: SideTensors | MemorySink, start: int, stop: int) -> Task:
+def _masks_and_sizes(plan: TensorPlan, deltas: Any, context: Context, **options: Any) -> list[Any]:
+    """The members' masks, the magnitudes of their changes, and those of the masked direction."""
     method = plan.method
     assert method is not None and method.masks is not None
-    masks, options = method.masks, options_of(method.combine, plan.shared)
+    unified = method.combine(deltas, context, **options)
+    masks = method.masks(deltas, unified)
+    return [*masks, *map(abs, deltas), *(mask * abs(unified) for mask in masks)]
 
-    def task(own: Scratch) -> list[Sums]:
-        sums = []
-        for at, count in bench.chunks(start, stop):
-            deltas, context = tensors_of(bench, plan, bench.read(own, plan, at, count), ())
-            unified = method.combine(deltas, context, **options)
-            kept = masks(deltas, unified)
-            sums.append(np.stack([_by_block(deltas.abs()), _by_block(kept * unified.abs())], axis=-1))
-            for i, bits in zip(rows, np.packbits(kept.cpu().numpy(), axis=1, bitorder="little"), strict=True):
-                file.write(f"{i}.{plan.name}", at // 8, np.ascontiguousarray(bits))
+
+def _task(
+    bench: Workbench, plan: TensorPlan, formula: Formula, rows: Sequence[int], file: SideTensors | MemorySink, start: int, stop: int
+) -> Task:
+    def task(own: Scratch) -> Sums:
+        sums = np.zeros(len(formula.results))
+        for chunk in bench.stream(own, plan, start, stop):
+            bits = [np.zeros((chunk.count + 7) // 8, np.uint8) for _ in rows]
+            bench.check(plan, bench.kernels.measure(chunk, formula, sums, bits))
+            for i, held in zip(rows, bits, strict=True):
+                file.write(f"{i}.{plan.name}", chunk.start // 8, held)
         return sums
 
     return task
-
-
-def _by_block(values: Tensor) -> Sums:
-    """The sums of blocks of a fixed length, (members, blocks), so that they do not hang on how much is read at once."""
-    wide = values.double().cpu().numpy()
-    whole = np.pad(wide, ((0, 0), (0, -wide.shape[1] % BLOCK)))
-    summed: Sums = whole.reshape(len(wide), -1, BLOCK).sum(axis=-1)
-    return summed

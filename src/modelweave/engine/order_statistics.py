@@ -1,4 +1,4 @@
-"""Exact order statistics of magnitudes, from histograms over bit patterns that add up over spans.
+"""Exact order statistics of magnitudes and of formulas' results, from histograms over bit patterns that add up over spans.
 
 The pattern with descending rank r is bracketed by a small sample, then one pass counts what lies above the bracket and in fine
 bins within it, and collects what lies within. Usually there is room for that, and the bin that holds the rank is sorted. Where much is
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..recipes.planning.plan import TensorPlan
+from ..weights.formula import Formula
 from .kernels import BINS, BLOCK, OUTPUT_BIT, QUERY, Chunk, Histogram
 from .scheduler import Task
 from .workbench import Scratch, Workbench, spans
@@ -32,9 +33,14 @@ def pattern_space(plan: TensorPlan) -> int:
     return 1 << 63 if plan.wide else 1 << 31
 
 
+_KEYS = 0xFFFFFFFF
+"""More than any key of a formula's result."""
+
+
 @dataclass
 class Edge:
-    """The entry of descending rank `rank` (from 1) of one input; input = number of inputs stands for their variance.
+    """The entry of descending rank `rank` (from 1) of one input; input = number of inputs stands for their variance, those after it for
+    the results of a formula.
 
     rank may depend on the number of non-zero entries. Found: pattern (-1 until then), how many entries equal to it rank above the edge
     (quota), and how many equal entries each span has.
@@ -62,11 +68,14 @@ class Edge:
         return min(max(self.quota - sum(self.equal[:index]), 0), here), here
 
 
-def find(bench: Workbench, plan: TensorPlan, edges: list[Edge], counted: bool) -> Generator[list[Task], list[Any], None]:
-    """Stages that settle every edge; counted: also count each edge's non-zero entries first."""
+def find(
+    bench: Workbench, plan: TensorPlan, edges: list[Edge], *, counted: bool = False, formula: Formula | None = None
+) -> Generator[list[Task], list[Any], None]:
+    """Stages that settle every edge, all of the formula's results when there is one; counted: also count the non-zero entries first."""
     if not edges:
         return
-    for edge, (lo, width) in zip(edges, (yield [lambda own: _brackets(bench, plan, own, edges)])[0], strict=True):
+    space = pattern_space(plan) if formula is None else _KEYS
+    for edge, (lo, width) in zip(edges, (yield [lambda own: _brackets(bench, plan, own, edges, space, formula)])[0], strict=True):
         edge.lo, edge.width = lo, width
     parts = spans(plan.count)
     first = counted
@@ -77,11 +86,11 @@ def find(bench: Workbench, plan: TensorPlan, edges: list[Edge], counted: bool) -
         if first:  # a histogram of zeros alone
             queries[-1]["input"], queries[-1]["width"] = open_edges[0].input, 1
         with_energy = open_edges[0].with_energy
-        results: list[_Counted] = yield [_counting(bench, plan, start, stop, queries, with_energy) for start, stop in parts]
+        results: list[_Counted] = yield [_counting(bench, plan, start, stop, queries, with_energy, formula) for start, stop in parts]
         for i, edge in enumerate(open_edges):
             if first:
                 edge.nonzero = sum(r.brackets[-1].above for r in results)
-            _settle(edge, [r.brackets[i] for r in results], plan)
+            _settle(edge, [r.brackets[i] for r in results], plan.count, space)
             if edge.with_energy:
                 edge.energy, edge.with_energy = _energy(edge, results), False
         first = False
@@ -106,7 +115,15 @@ class _Counted(NamedTuple):
     values: NDArray[Any] | None
 
 
-def _counting(bench: Workbench, plan: TensorPlan, start: int, stop: int, queries: NDArray[Any], with_energy: bool) -> Task:
+def value_of(key: int) -> float:
+    """The value of a formula's result that has this key."""
+    bits = key ^ (0x80000000 if key >> 31 else 0xFFFFFFFF)
+    return float(np.array(bits, np.uint32).view(np.float32))
+
+
+def _counting(
+    bench: Workbench, plan: TensorPlan, start: int, stop: int, queries: NDArray[Any], with_energy: bool, formula: Formula | None
+) -> Task:
     def task(own: Scratch) -> _Counted:
         pattern, real = (np.uint64, np.float64) if plan.wide else (np.uint32, np.float32)
         room, n = (stop - start) // _ROOM + BLOCK, len(plan.inputs)
@@ -115,7 +132,7 @@ def _counting(bench: Workbench, plan: TensorPlan, start: int, stop: int, queries
         if with_energy:
             into = into._replace(energy=np.zeros(n), values=own.take("values", room * n * width).view(real).reshape(room, n))
         for chunk in bench.stream(own, plan, start, stop):
-            bench.check(plan, bench.kernels.histogram(chunk, queries, into))
+            bench.check(plan, bench.kernels.histogram(chunk, queries, into, formula))
         patterns = [row[:held].copy() if held <= room else None for row, held in zip(into.collected, into.held.tolist(), strict=True)]
         outside = into.outside.tolist()
         brackets = [_Bracket(*o, *rest) for o, *rest in zip(outside, into.counts, into.least, into.most, patterns, strict=True)]
@@ -141,15 +158,15 @@ def _energy(edge: Edge, results: list[_Counted]) -> NDArray[np.float64] | None:
     return np.asarray(sums)
 
 
-def _settle(edge: Edge, found: list[_Bracket], plan: TensorPlan) -> None:
-    """Settle the edge from what the spans counted, or give it the next bracket."""
-    rank = edge.rank(edge.nonzero if edge.nonzero is not None else plan.count)
+def _settle(edge: Edge, found: list[_Bracket], count: int, space: int) -> None:
+    """Settle the edge from what the spans counted of `count` entries, or give it the next bracket."""
+    rank = edge.rank(edge.nonzero if edge.nonzero is not None else count)
     above = sum(f.above for f in found)
     if rank <= 0:
-        edge.pattern, edge.quota, edge.equal, edge.with_energy = pattern_space(plan), 0, [0] * len(found), False
+        edge.pattern, edge.quota, edge.equal, edge.with_energy = space, 0, [0] * len(found), False
     elif rank <= above:
-        edge.lo, edge.width = edge.lo + edge.width, pattern_space(plan) - edge.lo - edge.width
-    elif rank > plan.count - sum(f.below for f in found):
+        edge.lo, edge.width = edge.lo + edge.width, space - edge.lo - edge.width
+    elif rank > count - sum(f.below for f in found):
         edge.lo, edge.width = 0, edge.lo
     else:
         _settle_within(edge, rank - above, found)
@@ -177,27 +194,60 @@ def _settle_within(edge: Edge, rank: int, found: list[_Bracket]) -> None:
     edge.equal = [int(np.count_nonzero(patterns == value)) for patterns in in_bin]
 
 
-def _brackets(bench: Workbench, plan: TensorPlan, own: Scratch, edges: list[Edge]) -> list[tuple[int, int]]:
+def _brackets(
+    bench: Workbench, plan: TensorPlan, own: Scratch, edges: list[Edge], space: int, formula: Formula | None
+) -> list[tuple[int, int]]:
     """A likely bracket for each edge, from stretches spread evenly over the tensor."""
     total = plan.count
     starts = range(0, total, BLOCK) if total <= 2 * _STRETCHES * BLOCK else np.linspace(0, total - BLOCK, _STRETCHES).astype(int).tolist()
-    chunks = [(at, min(BLOCK, total - at)) for at in starts]
-    values = differences(bench, plan, bench.read_pieces(own, plan, chunks))
-    size = values.shape[1]
-    exact = size == total
+    pieces = [(at, min(BLOCK, total - at)) for at in starts]
+    chunk = bench.read_pieces(own, plan, pieces)
+    size = chunk.count
+    sample = _keys(bench, plan, chunk, pieces, formula) if formula is not None else _magnitudes(bench, plan, chunk)
+    ordered = {edge.input: np.sort(sample(edge.input))[::-1] for edge in edges}
     found = []
     for edge in edges:
-        with np.errstate(invalid="ignore"):  # NaN that the user allowed
-            magnitudes = values.var(axis=0) if edge.input == len(values) else np.abs(values[edge.input])
-        patterns = np.sort(magnitudes)[::-1]
-        bits = patterns.view(np.uint32 if patterns.dtype == np.float32 else np.uint64)
-        rank = edge.rank(round(int(np.count_nonzero(patterns)) / size * total)) / total * size
-        spread = 0 if exact else _MARGIN * np.sqrt(max(rank * (1 - min(rank / size, 1)), 0)) + 2
+        bits = ordered[edge.input]
+        rank = edge.rank(round(int(np.count_nonzero(bits)) / size * total)) / total * size
+        spread = 0 if size == total else _MARGIN * np.sqrt(max(rank * (1 - min(rank / size, 1)), 0)) + 2
         high, low = int(np.floor(rank - 1 - spread)), int(np.ceil(rank - 1 + spread))
-        top = int(bits[high]) if high >= 0 else pattern_space(plan) - 1
+        top = int(bits[high]) if high >= 0 else space - 1
         bottom = int(bits[low]) if low < size else 0
         found.append((bottom, top - bottom + 1))
     return found
+
+
+def _magnitudes(bench: Workbench, plan: TensorPlan, chunk: Chunk) -> Callable[[int], NDArray[Any]]:
+    """The bit patterns of an input's magnitudes, or of the variance."""
+    values = differences(bench, plan, chunk)
+
+    def patterns(which: int) -> NDArray[Any]:
+        with np.errstate(invalid="ignore"):  # NaN that the user allowed
+            magnitudes: NDArray[Any] = values.var(axis=0) if which == len(values) else np.abs(values[which])
+        return magnitudes.view(np.uint32 if magnitudes.dtype == np.float32 else np.uint64)
+
+    return patterns
+
+
+def _keys(
+    bench: Workbench, plan: TensorPlan, chunk: Chunk, pieces: list[tuple[int, int]], formula: Formula
+) -> Callable[[int], NDArray[Any]]:
+    """The keys of a formula's result in the pieces that make a chunk."""
+    if formula.rows is not None:
+        places = np.concatenate([np.arange(at, at + count) for at, count in pieces])
+        formula = replace(formula, rows=formula.rows[places // formula.row], row=1)
+    whole = replace(chunk, start=0)
+
+    def keys(which: int) -> NDArray[Any]:
+        values = np.empty(chunk.count, np.float32)
+        alone = formula.alone(which - len(chunk.data) - 1)
+        flags = bench.kernels.formula(whole, alone, values.view(np.uint8), "F32", add_base=False)
+        bench.check(plan, flags & ~OUTPUT_BIT)
+        bits: NDArray[np.uint32] = (values + np.float32(0)).view(np.uint32)
+        found: NDArray[Any] = np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000))
+        return found
+
+    return keys
 
 
 def differences(bench: Workbench, plan: TensorPlan, chunk: Chunk) -> NDArray[Any]:

@@ -19,6 +19,7 @@ from ..weights.part import spec_of
 from .coefficients import coefficient_job
 from .copies import copy_job
 from .device import check_device, wake
+from .formulas import formula_job
 from .general import general_job
 from .joined import JoinedSink, join
 from .kernels import BINS, BLOCK, CompiledKernels, Kernels, library_path
@@ -114,11 +115,11 @@ def stages_of(bench: Workbench, plan: TensorPlan) -> Stages:
         bench.note(plan.name, f"not a matrix: {stand_in.__name__}")
         return stages_of(bench, replace(plan, method=replace(plan.method, combine=stand_in, per_delta=(), space=None, after=())))
     kind = spec_of(plan.method.combine).kind
-    if kind != "tensors" and (plan.method.space or plan.method.after):
+    if kind != "tensors" and (plan.method.space or plan.method.after or (plan.method.per_delta and kind == "formula")):
         raise CompatibilityError(
-            f"{plan.method.name}: a space or a step after go with a combine that is a function of tensors, not with {kind}"
+            f"{plan.method.name}: a space or steps before or after it go with a combine that is a function of tensors, not with {kind}"
         )
-    return {"coefficients": coefficient_job, "mixing": vote_job, "tensors": general_job}[kind](bench, plan)
+    return {"coefficients": coefficient_job, "mixing": vote_job, "formula": formula_job, "tensors": general_job}[kind](bench, plan)
 
 
 def footprint(plan: TensorPlan) -> int:
@@ -131,6 +132,8 @@ def footprint(plan: TensorPlan) -> int:
         collected = plan.count // 20 * width * (members + 1) if spec.energy else 0
         drawn = int(plan.shared.get("seeds", 1)) * members * (plan.count // 8)
         return drawn + members * 2 * 20 * BINS * len(spans(plan.count)) + collected
+    if any(found.kind == "ranked" for found in spec.rounds):
+        return len(plan.inputs) * (plan.count // 20 * 4 + 2 * 20 * BINS * len(spans(plan.count)))
     return plan.whole_bytes
 
 
@@ -200,9 +203,9 @@ class _one_torch_thread:
     """The engine's own threads are enough; torch's setting is put back afterwards."""
 
     def __init__(self, kernels: Kernels, tensors: Sequence[TensorPlan]) -> None:
-        self.needed = not isinstance(kernels, CompiledKernels) or any(
-            p.method and spec_of(p.method.combine).kind == "tensors" for p in tensors
-        )
+        parts = [spec_of(plan.method.combine) for plan in tensors if plan.method]
+        uses = any(part.kind == "tensors" or any(found.kind == "rows" for found in part.rounds) for part in parts)
+        self.needed = uses or not isinstance(kernels, CompiledKernels)
 
     def __enter__(self) -> None:
         if self.needed:

@@ -6,6 +6,7 @@ Element by element the same arithmetic in the same order as kernels.c.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..checkpoints.dtypes import DTYPES, Bytes
+from ..weights.formula import OPERANDS, OPERATIONS, Formula
 from .kernels import (
     BASE_BIT,
     BINS,
@@ -61,12 +63,16 @@ class TorchKernels:
             total = total + factors[i] * deltas[i]
         return flags | self._finish(total, base if add_base else None, scale, out, dtype)
 
-    def histogram(self, chunk: Chunk, queries: NDArray[Any], into: Histogram) -> int:
-        _, deltas, flags = self._load(chunk)
+    def histogram(self, chunk: Chunk, queries: NDArray[Any], into: Histogram, formula: Formula | None = None) -> int:
+        base, deltas, flags = self._load(chunk)
+        results = [] if formula is None else _results(formula, deltas, base, chunk.start)
         for q, query in enumerate(queries):
-            lo, width, shift = int(query["lo"]), int(query["width"]), int(query["shift"])
-            values = _variance(deltas) if query["input"] == len(deltas) else deltas[int(query["input"])]
-            place = _patterns(values) - lo
+            lo, width, shift, which = (int(query[name]) for name in ("lo", "width", "shift", "input"))
+            if which > len(deltas):
+                patterns = _keys(results[which - len(deltas) - 1])
+            else:
+                patterns = _patterns(_variance(deltas) if which == len(deltas) else deltas[which])
+            place = patterns - lo
             inside = place[(place >= 0) & (place < width)]
             below = int((place < 0).sum())
             into.outside[q] += np.array([below, len(place) - below - len(inside)], np.uint64)
@@ -85,6 +91,21 @@ class TorchKernels:
             most = torch.zeros(BINS, dtype=torch.int64).scatter_reduce(0, bins, inside + 1, "amax")
             np.minimum(into.least[q], least.numpy().astype(np.uint64), out=into.least[q])
             np.maximum(into.most[q], most.numpy().astype(np.uint64), out=into.most[q])
+        return flags
+
+    def formula(self, chunk: Chunk, formula: Formula, out: Any, dtype: str, *, scale: float = 1.0, add_base: bool = True) -> int:
+        base, deltas, flags = self._load(chunk)
+        direction = _results(formula, deltas, base, chunk.start)[0].to(deltas.dtype)
+        return flags | self._finish(direction, base if add_base else None, scale, out, dtype)
+
+    def measure(self, chunk: Chunk, formula: Formula, sums: Floats, bits: Sequence[Bytes] = ()) -> int:
+        base, deltas, flags = self._load(chunk)
+        results = torch.stack(_results(formula, deltas, base, chunk.start)).double()
+        for at in range(0, chunk.count, BLOCK):
+            sums += results[:, at : at + BLOCK].sum(1).numpy()
+        for held, result in zip(bits, results, strict=False):
+            found = np.packbits((result != 0).numpy(), bitorder="little")
+            held[: len(found)] = found
         return flags
 
     def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats, *, squares: bool) -> int:
@@ -215,6 +236,41 @@ class TorchKernels:
         place = torch.arange(start, start + count, dtype=torch.int64)
         high = torch.tensor(key1) ^ _mix(place >> 32, 0)
         return _mix((place & _U32) ^ key0, high) >> 8
+
+
+_STEPS: dict[str, Callable[..., Tensor]] = {
+    "greater": lambda a, b: a > b,
+    "at_least": lambda a, b: a >= b,
+    "where": lambda a, b, c: torch.where(a != 0, b, c),
+    "rounded": lambda a: a.to(torch.float32),
+}
+"""The operations of formulas that torch calls otherwise, or answers with true and false."""
+
+
+def _results(formula: Formula, deltas: Tensor, base: Tensor | None, start: int) -> list[Tensor]:
+    """What a formula finds for a chunk; registers as in formulas.h."""
+    kind = torch.float64 if formula.wide else deltas.dtype
+    rows = base if formula.rows is None else _row_values(formula, start, deltas.shape[1])
+    leaves = [*deltas, *(deltas[0] if leaf is None else leaf for leaf in (base, rows))]
+    constants = [torch.full_like(leaves[0], float(value), dtype=kind) for value in formula.constants]
+    registers = [*(leaf.to(kind) for leaf in leaves), *constants, *([leaves[0]] * formula.temporaries)]
+    for step in formula.steps:
+        name = OPERATIONS[step["operation"]]
+        operands = [registers[step[o]] for o in ("a", "b", "c")[: OPERANDS[name]]]
+        operation = _STEPS.get(name) or getattr(torch, name)
+        registers[step["out"]] = operation(*operands).to(kind)
+    return [registers[result] for result in formula.results]
+
+
+def _row_values(formula: Formula, start: int, count: int) -> Tensor:
+    assert formula.rows is not None
+    return torch.from_numpy(formula.rows[np.arange(start, start + count) // formula.row])
+
+
+def _keys(values: Tensor) -> Tensor:
+    """Whole numbers of the order of the values, rounded to float32."""
+    bits = (values.to(torch.float32) + 0.0).view(torch.int32).to(torch.int64) & _U32
+    return torch.where(bits >> 31 != 0, bits ^ _U32, bits | 0x80000000)
 
 
 def _memory(address: int, size: int) -> Bytes:

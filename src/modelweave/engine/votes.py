@@ -93,7 +93,7 @@ def _prepared(bench: Workbench, plan: TensorPlan, seed: int) -> Generator[list[T
             squares = yield from _share(bench, plan, part, chosen, energy)
         else:
             edges, by_row = _choose(bench, plan, part, chosen, seed)
-            yield from find(bench, plan, edges, counted=False)
+            yield from find(bench, plan, edges)
             if by_row:
                 sums = total((yield [_marking(bench, plan, chosen, by_row, step, i, *p) for i, p in enumerate(parts)]))
     rescale = bool(plan.shared.get("rescale") and plan.method.per_delta)

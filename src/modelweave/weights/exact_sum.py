@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from .formula import floor
 
 _BASE = float(1 << 20)
 _UNITS = np.array([1.0, 1 / _BASE, 1 / _BASE**2])
 
 
-def limbs(values: Tensor) -> NDArray[np.float64]:
-    """The sum of values from 0 on, as (3,): of ones, of 2^-20 and of 2^-40; what is smaller is cut off. Limbs of chunks add up.
+def limbs(value: Any) -> list[Any]:
+    """A value from 0 on as ones, 2^-20 and 2^-40; what is smaller is cut off. Sums of each add up exactly.
 
     >>> import torch
-    >>> limbs(torch.tensor([1.5, 2.25], dtype=torch.float64)).tolist()
-    [3.0, 786432.0, 0.0]
+    >>> [part.tolist() for part in limbs(torch.tensor([1.5, 2.25], dtype=torch.float64))]
+    [[1.0, 2.0], [524288.0, 262144.0], [0.0, 0.0]]
     """
-    ones = values.floor()
-    rest = (values - ones) * _BASE
-    middle = rest.floor()
-    last = ((rest - middle) * _BASE).floor()
-    return np.array([part.sum().item() for part in (ones, middle, last)])
+    ones = floor(value)
+    rest = (value - ones) * _BASE
+    middle = floor(rest)
+    return [ones, middle, floor((rest - middle) * _BASE)]
 
 
 def value_of(sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,6 +7,9 @@ that all methods share carry them out in one pass over the bytes:
 - a *mixing* `(members, **options) -> Mix` says how the selected deltas become one direction,
 - *coefficients* `(gram, members, **options) -> array` give one factor a model (or one a model and row).
 
+What works entry by entry beyond these is a *formula*: `(deltas, context, **options) -> direction`, written with the operations of
+formula.py. The engine calls it with symbols and carries out what it asks for; with tensors it computes at once.
+
 Anything else is a *function of tensors*: it gets the members' deltas (or weights) and returns the direction (or the result).
 The decorators below only attach what the engine must know, so that each part stays a plain function.
 """
@@ -65,15 +68,29 @@ class Mix:
 
 
 @dataclass(frozen=True)
+class Round:
+    """What a formula must know of the whole tensor first: `measure(deltas, context, *, options)`, run before it and in order.
+
+    "sums": formulas, whose sums over the tensor are found, (formulas,). "ranked": formulas and ascending ranks, from 0 or, negative, from
+    the largest; found are the exact values of these ranks, compared as float32, (formulas, ranks). "rows": a function of torch tensors
+    (members, rows, entries); found is one value a row, for the entries of that row.
+    """
+
+    kind: Literal["sums", "ranked", "rows"]
+    measure: Callable[..., Any]
+
+
+@dataclass(frozen=True)
 class Spec:
     """What the engine must know of a part."""
 
-    kind: Literal["selection", "shared_selection", "mixing", "coefficients", "tensors"]
+    kind: Literal["selection", "shared_selection", "mixing", "coefficients", "formula", "tensors"]
     options: tuple[str, ...] = ()
     gram: Literal["", "tensor", "row", "column"] | Callable[[Mapping[str, Any]], str] = ""
     energy: bool = False
     sees: Literal["element", "row", "matrix"] = "matrix"
-    rounds: tuple[Callable[..., Any], ...] = ()
+    rounds: tuple[Round, ...] = ()
+    wide: bool = False
     otherwise: Callable[..., Any] | None = None
     placed: bool = False
     row: bool = False
@@ -110,19 +127,20 @@ def coefficients(*options: str, gram: Any = "", placed: bool = False) -> Callabl
     return _attach(Spec("coefficients", options, gram=gram, placed=placed))
 
 
-def tensors(
-    *options: str,
-    sees: Literal["element", "row", "matrix"],
-    rounds: tuple[Callable[..., Any], ...] = (),
-    otherwise: Callable[..., Any] | None = None,
-) -> Callable[[F], F]:
+def formula(*options: str, rounds: tuple[Round, ...] = (), wide: bool = False) -> Callable[[F], F]:
+    """A part `(deltas, context, *, options) -> direction`, entry by entry; deltas are one value a member.
+
+    rounds: what it must know of the whole tensor first, found in context.seen. wide: the arithmetic is done in float64.
+    """
+    return _attach(Spec("formula", options, rounds=rounds, wide=wide))
+
+
+def tensors(*options: str, sees: Literal["element", "row", "matrix"], otherwise: Callable[..., Any] | None = None) -> Callable[[F], F]:
     """A part `(deltas, context, *, options) -> direction` on torch tensors (members, ...): any chunk, whole rows or the whole matrix.
 
     otherwise: the part, of any kind, that stands in for it on tensors with other than two axes; the report names those.
-    rounds: functions `(deltas, context, seen, *, options) -> float64 array` that add up over chunks, run first and in this order;
-    `seen` holds the earlier sums, and the part finds all of them in context.seen.
     """
-    return _attach(Spec("tensors", options, sees=sees, rounds=rounds, otherwise=otherwise))
+    return _attach(Spec("tensors", options, sees=sees, otherwise=otherwise))
 
 
 def spec_of(part: Callable[..., Any]) -> Spec:
@@ -141,7 +159,7 @@ class Context:
 
     name: of the tensor. layer, layers: its position in depth; outside the layers `before` says on which side of them it is used.
     shape: of the whole tensor. base: the same chunk of the base, or None.
-    members: the members' own options. seen: sums of the rounds. seed: of the recipe.
+    members: the members' own options. seen: what the rounds found. seed: of the recipe.
     """
 
     name: str
@@ -151,5 +169,5 @@ class Context:
     layers: int | None = None
     before: bool = False
     base: Any = None
-    seen: tuple[NDArray[np.float64], ...] = ()
+    seen: tuple[Any, ...] = ()
     seed: int = 0

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-from ..part import Context, column, tensors
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from ..part import Context, column, formula
 
 
-@tensors("agree", sees="element")
-def consensus(deltas: Tensor, context: Context, *, agree: int) -> Tensor:
+@formula("agree", wide=True)
+def consensus(deltas: Any, context: Context, *, agree: int) -> Any:
     """s = sum_j weight_j d_j where at least `agree` members have abs(d_j) > mask_lambda_j abs(s - d_j), else 0.
 
     deltas: (members, ...). agree 0 keeps all of s, a number above that of the members nothing. Source: Wang et al. 2024,
@@ -23,13 +20,7 @@ def consensus(deltas: Tensor, context: Context, *, agree: int) -> Tensor:
     >>> consensus(torch.tensor([[1.0, 2.0, 1.0], [1.0, 0.1, -1.0]]), Context("w", (3,), members), agree=2)
     tensor([2., 0., 0.])
     """
-    import torch
-
-    weights, strictness = (column(context.members, name) for name in ("weight", "mask_lambda"))
-    total = torch.zeros_like(deltas[0], dtype=torch.float64)
-    for delta, weight in zip(deltas, weights, strict=True):
-        total += float(weight) * delta.double()
-    votes = torch.zeros_like(total)
-    for delta, factor in zip(deltas.double(), strictness, strict=True):
-        votes += delta.abs() > float(factor) * (total - delta).abs()
-    return (total * (votes >= agree)).to(deltas.dtype)
+    weights, strictness = (column(context.members, name).tolist() for name in ("weight", "mask_lambda"))
+    total = sum(weight * delta for weight, delta in zip(weights, deltas, strict=True))
+    votes = sum(abs(delta) > factor * abs(total - delta) for factor, delta in zip(strictness, deltas, strict=True))
+    return total * (votes >= agree)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
 
-from ..part import Context, tensors
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from ..formula import maximum
+from ..part import Context, formula
 
 
-@tensors(sees="element")
-def emr(deltas: Tensor, context: Context) -> Tensor:
+@formula()
+def emr(deltas: Any, context: Context) -> Any:
     """sign(sum_j d_j) times the largest abs(d_j) among the members of that sign; a sum of 0 elects minus.
 
     deltas: (members, ...). Source: Huang et al. 2024 (EMR-Merging), arXiv 2405.17461, section 3.2; the authors' code for sums of 0.
@@ -20,15 +20,15 @@ def emr(deltas: Tensor, context: Context) -> Tensor:
     >>> emr(torch.tensor([[1.0, -4.0, 0.0], [2.0, 1.0, 0.0]]), Context("w", (3,)))
     tensor([ 2., -4., 0.])
     """
-    sign = (deltas.sum(0) > 0).to(deltas.dtype) * 2 - 1
-    return (deltas * sign).clamp(min=0).amax(0) * sign + 0.0
+    sign = 2 * (sum(deltas) > 0) - 1
+    return reduce(maximum, [delta * sign for delta in deltas], 0.0) * sign + 0.0
 
 
-def own_entries(deltas: Tensor, unified: Tensor) -> Tensor:
-    """Where a member moves as the unified change does: d_j * unified > 0, (members, ...) of true and false. Source: as above.
+def own_entries(deltas: Any, unified: Any) -> Sequence[Any]:
+    """Where a member moves as the unified change does: d_j * unified > 0, a condition a member. Source: as above.
 
     >>> import torch
-    >>> own_entries(torch.tensor([[1.0, -4.0], [2.0, 1.0]]), torch.tensor([2.0, -4.0])).tolist()
-    [[True, True], [True, False]]
+    >>> own_entries(torch.tensor([[1.0, -4.0], [2.0, 1.0]]), torch.tensor([2.0, -4.0]))
+    [tensor([True, True]), tensor([ True, False])]
     """
-    return deltas * unified > 0
+    return [delta * unified > 0 for delta in deltas]

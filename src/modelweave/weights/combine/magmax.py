@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-from ..part import Context, tensors
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from ..formula import where
+from ..part import Context, formula
 
 
-@tensors(sees="element")
-def magmax(deltas: Tensor, context: Context) -> Tensor:
+@formula()
+def magmax(deltas: Any, context: Context) -> Any:
     """d_j of the j with the largest abs(d_j), entry by entry; of equally large ones the last.
 
     deltas: (members, ...). Source: Marczak et al. 2024, arXiv 2407.06322; equal magnitudes as in the authors' code (merge_max_abs).
@@ -20,9 +18,7 @@ def magmax(deltas: Tensor, context: Context) -> Tensor:
     >>> magmax(torch.tensor([[1.0, 2.0], [-3.0, -2.0]]), Context("w", (2,)))
     tensor([-3., -2.])
     """
-    import torch
-
     found = deltas[0]
     for delta in deltas[1:]:
-        found = torch.where(delta.abs() >= found.abs(), delta, found)
-    return found.clone()
+        found = where(abs(delta) >= abs(found), delta, found)
+    return found

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-from ..part import Context, tensors
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from ..formula import clamp, maximum
+from ..part import Context, formula
 
 
-@tensors("t", sees="element")
-def nearswap(deltas: Tensor, context: Context, *, t: float) -> Tensor:
+@formula("t")
+def nearswap(deltas: Any, context: Context, *, t: float) -> Any:
     """d clamp(t / abs(d), 0, 1): steps of at most t towards the other model. Source: mergekit's method of that name.
 
     >>> import torch
@@ -19,4 +17,4 @@ def nearswap(deltas: Tensor, context: Context, *, t: float) -> Tensor:
     tensor([ 0.5000, -1.0000])
     """
     delta = deltas[0]
-    return delta * (t / delta.abs().clamp(min=1e-6)).clamp(0, 1)
+    return delta * clamp(t * (1.0 / maximum(abs(delta), 1e-6)), 0.0, 1.0)

@@ -4,58 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from ..exact_sum import limbs, value_of
-from ..part import Context, column, spec_of, tensors
-from ..quantiles import LITTLE_MEMORY, count_digits, find
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    Seen = tuple[NDArray[np.float64], ...]
+from ..formula import clamp, exp, maximum, rounded, sign, tanh, where
+from ..part import Context, Round, column, formula
 
 CLIPS = {"main": 1e-4, "vision": 1e-2, "es": 1e-2}
-_BOUNDS, _MASSES, _EDGES = slice(0, 3), 3, slice(4, 7)
-"""Which rounds count what."""
-_ENDS = (0, -1)
+_BOUNDS, _MASSES, _EDGES = range(3)
+"""Which round finds what."""
+_ENDS = [0, -1]
 
 
-def bounds(deltas: Tensor, context: Context, seen: Seen, *, variant: str, clip: float | None = None) -> NDArray[np.float64]:
+def bounds(deltas: Any, context: Context, *, variant: str, clip: float | None = None) -> tuple[list[Any], list[list[int]]]:
     """The magnitudes' order statistics that clip each member; of the paper's form, the range of each product of two members."""
-    import torch
-
-    rows = _rows(deltas)
     if variant == "paper":
-        extremes = [torch.stack((product.amin(), product.amax())) for _, _, product in _products(rows)]
-        return count_digits(torch.stack(extremes), seen, _ENDS, LITTLE_MEMORY)
-    return count_digits(rows.abs(), seen, _limits(context, variant, clip), LITTLE_MEMORY)
+        products = [product for _, _, product in _products(deltas)]
+        return products, [_ENDS] * len(products)
+    size, share = prod(context.shape), CLIPS[variant] if clip is None else clip
+    return [abs(delta) for delta in deltas], [[int(size * share), int(size * (1 - share) - 1)]] * len(deltas)
 
 
-def masses(deltas: Tensor, context: Context, seen: Seen, *, variant: str, clip: float | None = None) -> NDArray[np.float64]:
-    """Of the paper's form: the denominators of its softmaxes, (members + pairs, 3), in limbs."""
+def masses(deltas: Any, context: Context, *, variant: str, clip: float | None = None) -> list[Any]:
+    """Of the paper's form: the denominators of its softmaxes, of members and then of pairs, in limbs."""
     if variant != "paper":
-        return np.zeros(0)
-    rows = _rows(deltas)
-    own, pairs = [], []
-    for i, j, unit in _product_units(rows, seen):
-        pairs.append(limbs(unit.exp()))
-        if i == j:
-            own.append(limbs((len(rows) * unit).exp()))
-    return np.array(own + pairs)
+        return []
+    units = list(_product_units(deltas, context))
+    own = [exp(len(deltas) * unit) for i, j, unit in units if i == j]
+    return [limb for value in [*own, *(exp(unit) for _, _, unit in units)] for limb in limbs(value)]
 
 
-def edges(deltas: Tensor, context: Context, seen: Seen, *, variant: str, clip: float | None = None) -> NDArray[np.float64]:
+def edges(deltas: Any, context: Context, *, variant: str, clip: float | None = None) -> tuple[list[Any], list[list[int]]]:
     """The scores' order statistics: the last that is kept, or the first that is not, and the best."""
-    scores, _ = _scores(_rows(deltas), seen, context, variant, clip)
-    return count_digits(scores, seen[_EDGES], _cuts(context, variant), LITTLE_MEMORY)
+    size = prod(context.shape)
+    densities = column(context.members, "density").tolist()
+    if variant == "paper":
+        cuts = [size - min(size, max(1, round(size * density))) for density in densities]
+    else:
+        cuts = [int(size * (1 - density)) for density in densities]
+    return _scores(deltas, context, variant)[0], [[cut, -1] for cut in cuts]
 
 
-@tensors("variant", "clip", sees="element", rounds=(bounds, bounds, bounds, masses, edges, edges, edges))
-def pcb(deltas: Tensor, context: Context, *, variant: str, clip: float | None = None) -> Tensor:
+@formula("variant", "clip", rounds=(Round("ranked", bounds), Round("sums", masses), Round("ranked", edges)), wide=True)
+def pcb(deltas: Any, context: Context, *, variant: str, clip: float | None = None) -> Any:
     """sum_j share_j weight_j c_j / sum_j share_j, entry by entry; c_j is d_j with clipped magnitudes, share_j its score beyond a quantile.
 
     deltas: (members, ...). With D entries, N members, mm(x) = (x - min) / (max - min) over the tensor (0 where max is min):
@@ -74,111 +65,73 @@ def pcb(deltas: Tensor, context: Context, *, variant: str, clip: float | None = 
     the softmaxes of the paper; its details were not compared with the paper's text.
 
     >>> import torch
-    >>> tau = torch.tensor([[1, -0.5, 0.2, 0], [0.8, 0.6, -0.1, 0.3]])
-    >>> pcb(tau, measured(tau, density=0.5), variant="main")
-    tensor([0.5500, 0.0000, 0.0000, 0.0000])
+    >>> from modelweave.weights.formula import whole
+    >>> tau = torch.tensor([[1, -0.5, 0.2, 0], [0.8, 0.6, -0.1, 0.3]], dtype=torch.float64)
+    >>> members = ({"density": 0.5, "weight": 1.0},) * 2
+    >>> pcb(tau, whole(pcb, tau, Context("w", (4,), members), variant="main"), variant="main")
+    tensor([0.5500, 0.0000, 0.0000, 0.0000], dtype=torch.float64)
     """
-    kept, values = shares(deltas, context, variant=variant, clip=clip)
-    return share_mean(kept, values, context, variant).reshape(deltas.shape[1:]).to(deltas.dtype)
+    kept, values = shares(deltas, context, variant=variant)
+    weights = column(context.members, "weight").tolist()
+    total = sum(share * value * weight for share, value, weight in zip(kept, values, weights, strict=True))
+    return total / maximum(sum(kept), 1e-300 if variant == "paper" else 1e-12)  # the released code divides by 1e-12 at least
 
 
-def shares(deltas: Tensor, context: Context, *, variant: str, clip: float | None = None) -> tuple[Tensor, Tensor]:
-    """Each entry's share and the (clipped) change that it is a share of, both (members, entries) in float64."""
-    import torch
-
-    scores, values = _scores(_rows(deltas), context.seen, context, variant, clip)
-    found = find(context.seen[_EDGES], _cuts(context, variant), LITTLE_MEMORY).astype(np.float64)
-    edge, best = (scores.new_tensor(found[:, k, None]) for k in (0, 1))
-    ranked = scores.to(torch.float32)
-    if variant == "paper":
-        return scores * (ranked >= edge), values
-    return torch.where(ranked > edge, (scores - edge) / (best - edge).clamp(min=1e-300), 0.0), values
-
-
-def share_mean(kept: Tensor, values: Tensor, context: Context, variant: str) -> Tensor:
-    """sum_j share_j weight_j c_j / sum_j share_j; the released code divides by 1e-12 at least."""
-    weights = kept.new_tensor(column(context.members, "weight"))[:, None]
-    return (kept * values * weights).sum(0) / kept.sum(0).clamp(min=1e-300 if variant == "paper" else 1e-12)
+def shares(deltas: Any, context: Context, *, variant: str) -> tuple[list[Any], list[Any]]:
+    """Each entry's share and the (clipped) change that it is a share of, one of each a member."""
+    scores, values = _scores(deltas, context, variant)
+    kept = []
+    for score, (edge, best) in zip(scores, context.seen[_EDGES].tolist(), strict=True):
+        if variant == "paper":
+            kept.append(score * (rounded(score) >= edge))
+        else:
+            kept.append(where(rounded(score) > edge, (score - edge) / max(best - edge, 1e-300), 0.0))
+    return kept, values
 
 
-def measured(deltas: Tensor, *, density: float, variant: str = "main", clip: float | None = None, weight: float = 1.0) -> Context:
-    """A context with all rounds run, for a whole tensor at hand."""
-    options: dict[str, Any] = {"variant": variant, "clip": clip}
-    members = ({"density": density, "weight": weight},) * len(deltas)
-    seen: Seen = ()
-    for count in spec_of(pcb).rounds:
-        seen = (*seen, count(deltas, Context("", tuple(deltas.shape[1:]), members), seen, **options))
-    return Context("", tuple(deltas.shape[1:]), members, seen=seen)
+def _products(deltas: Any) -> Iterator[tuple[int, int, Any]]:
+    for i in range(len(deltas)):
+        for j in range(i, len(deltas)):
+            yield i, j, deltas[i] * deltas[j]
 
 
-def _rows(deltas: Tensor) -> Tensor:
-    """(members, entries) in float64, so that ranks do not hang on how the last bits of exp and tanh come out."""
-    return deltas.reshape(len(deltas), -1).double()
-
-
-def _products(rows: Tensor) -> Iterator[tuple[int, int, Tensor]]:
-    for i in range(len(rows)):
-        for j in range(i, len(rows)):
-            yield i, j, rows[i] * rows[j]
-
-
-def _limits(context: Context, variant: str, clip: float | None) -> list[int]:
-    """The ranks of the magnitudes that a member is clipped to."""
-    size, share = prod(context.shape), CLIPS[variant] if clip is None else clip
-    return [int(size * share), int(size * (1 - share) - 1)]
-
-
-def _cuts(context: Context, variant: str) -> list[list[int]]:
-    """Of each member the ranks of the score at the edge and of the best."""
-    size = prod(context.shape)
-    densities = [float(options["density"]) for options in context.members]
-    if variant == "paper":
-        return [[size - min(size, max(1, round(size * density))), -1] for density in densities]
-    return [[int(size * (1 - density)), -1] for density in densities]
-
-
-def _unit(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
+def _unit(value: Any, low: float, high: float) -> Any:
     """(x - low) / (high - low), and 0 where these are the same."""
-    span = high - low
-    return (values - low) * (span > 0) / (span + (span <= 0))
+    return (value - low) / (high - low) if high > low else value * 0.0
 
 
-def _product_units(rows: Tensor, seen: Seen) -> Iterator[tuple[int, int, Tensor]]:
-    ranges = rows.new_tensor(find(seen[_BOUNDS], _ENDS, LITTLE_MEMORY).astype(np.float64))
-    for (i, j, product), (low, high) in zip(_products(rows), ranges, strict=True):
+def _product_units(deltas: Any, context: Context) -> Iterator[tuple[int, int, Any]]:
+    for (i, j, product), (low, high) in zip(_products(deltas), context.seen[_BOUNDS].tolist(), strict=True):
         yield i, j, _unit(product, low, high)
 
 
-def _scores(rows: Tensor, seen: Seen, context: Context, variant: str, clip: float | None) -> tuple[Tensor, Tensor]:
+def _scores(deltas: Any, context: Context, variant: str) -> tuple[list[Any], list[Any]]:
     """Each entry's score, and the changes with clipped magnitudes."""
-    import torch
-
     if variant == "paper":
-        return _paper_scores(rows, seen), rows
-    found = find(seen[_BOUNDS], _limits(context, variant, clip), LITTLE_MEMORY).astype(np.float64)
-    low, high = (rows.new_tensor(found[:, k, None]) for k in (0, 1))
-    sizes = rows.abs().clamp(low, high)
-    units = _unit(sizes, low, high)
-    signed = rows.sign() * units
+        return _paper_scores(deltas, context), list(deltas)
+    limits = context.seen[_BOUNDS].tolist()
+    sizes = [clamp(abs(delta), low, high) for delta, (low, high) in zip(deltas, limits, strict=True)]
+    units = [_unit(size, low, high) for size, (low, high) in zip(sizes, limits, strict=True)]
+    signs = [sign(delta) for delta in deltas]
+    signed = [own * unit for own, unit in zip(signs, units, strict=True)]
     if variant == "es":
-        inter = torch.stack([(own * signed).tanh().sum(0) for own in signed])
+        inter = [sum(tanh(own * other) for other in signed) for own in signed]
     else:
-        inter = (rows * (rows if variant == "main" else signed).sum(0)).tanh()
-    return (len(rows) * units**2).exp() * inter, rows.sign() * sizes
+        total = sum(deltas if variant == "main" else signed)
+        inter = [tanh(delta * total) for delta in deltas]
+    scores = [exp(len(deltas) * (unit * unit)) * agreement for unit, agreement in zip(units, inter, strict=True)]
+    return scores, [own * size for own, size in zip(signs, sizes, strict=True)]
 
 
-def _paper_scores(rows: Tensor, seen: Seen) -> Tensor:
-    import torch
-
-    n = len(rows)
-    sums = value_of(seen[_MASSES])
-    own, pairs = sums[:n], iter(sums[n:])
-    intra, inter = torch.empty_like(rows), torch.zeros_like(rows)
-    for i, j, unit in _product_units(rows, seen):
-        agreement = unit.exp() / next(pairs)
-        inter[i] += agreement
+def _paper_scores(deltas: Any, context: Context) -> list[Any]:
+    n = len(deltas)
+    sums = value_of(context.seen[_MASSES].reshape(-1, 3)).tolist()
+    intra, inter = [0.0] * n, [0.0] * n
+    for (i, j, unit), mass in zip(_product_units(deltas, context), sums[n:], strict=True):
+        agreement = exp(unit) / mass
+        inter[i] = inter[i] + agreement
         if i == j:
-            intra[i] = (n * unit).exp() / own[i]
+            intra[i] = exp(n * unit) / sums[i]
         else:
-            inter[j] += agreement
-    return intra * inter
+            inter[j] = inter[j] + agreement
+    return [own * others for own, others in zip(intra, inter, strict=True)]
