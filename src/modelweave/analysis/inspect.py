@@ -27,7 +27,7 @@ class TensorRow:
 @dataclass(frozen=True)
 class Summary:
     """dtypes: tag to (tensors, parameters). stacks: prefix to number of layers. ignored: entries that are not read, with the
-    reason. fingerprint: empty where there are no files."""
+    reason."""
 
     label: str
     architecture: str
@@ -76,7 +76,6 @@ def summarize(checkpoint: Checkpoint) -> Summary:
     config = checkpoint.config or {}
     architectures = config.get("architectures")
     named = architectures[0] if isinstance(architectures, list) and architectures else config.get("model_type")
-    fingerprint = getattr(checkpoint, "fingerprint", None)
     return Summary(
         label=checkpoint.label,
         architecture=str(named or ""),
@@ -87,9 +86,9 @@ def summarize(checkpoint: Checkpoint) -> Summary:
         stacks=dict(find_layout(checkpoint).stacks),
         aliases=dict(checkpoint.aliases),
         buffers=tuple(sorted(checkpoint.buffers)),
-        ignored=dict(getattr(checkpoint, "ignored", {})),
+        ignored=dict(checkpoint.ignored),
         files=tuple(checkpoint.side_files()),
-        fingerprint=str(fingerprint()) if callable(fingerprint) else "",
+        fingerprint=checkpoint.fingerprint(),
     )
 
 

@@ -13,14 +13,13 @@ import numpy as np
 from ..errors import CheckpointError
 from .dtypes import DTYPES, TAG_OF_TORCH, Bytes
 from .formats.state_dict import name_of, state_dict_in
-from .opened import fingerprint_of
-from .tensors import Checkpoint, TensorRef, same_places
+from .tensors import Checkpoint, TensorRef, fingerprint_of, same_places
 
 _SAMPLE = 1 << 12
 
 
 class ArrayTensor(TensorRef):
-    """A torch tensor or numpy array. tensor: the original, so that callers can know its device."""
+    """A torch tensor or numpy array. tensor: the original."""
 
     def __init__(self, name: str, tensor: Any) -> None:
         tag = _tag(name, tensor)
@@ -28,6 +27,10 @@ class ArrayTensor(TensorRef):
         self.tensor = tensor
         self._lock = threading.Lock()
         self._bytes: Any = None
+
+    @property
+    def device(self) -> str:
+        return "cpu" if isinstance(self.tensor, np.ndarray) else str(self.tensor.device)
 
     def read_into(self, start: int, out: Bytes) -> None:
         at = start * DTYPES[self.dtype].itemsize
@@ -48,19 +51,13 @@ class ArrayTensor(TensorRef):
 
 
 class MemoryCheckpoint(Checkpoint):
-    """A module or a mapping. ignored: entries that are no tensors, with the reason."""
-
-    warnings: tuple[str, ...] = ()
-
-    def __init__(self, label: str, tensors: Mapping[str, TensorRef], *, ignored: Mapping[str, str], **more: Any) -> None:
-        super().__init__(label, tensors, **more)
-        self.ignored = dict(ignored)
+    """A module or a mapping."""
 
     def provenance(self, *, hash_large: bool = False) -> dict[str, Any]:
         return {"label": self.label, "kind": "memory", "fingerprint": self.fingerprint(), "files": []}
 
     def fingerprint(self) -> str:
-        """A cheap sha256 over names, shapes, types and the first and last values of each tensor."""
+        """As for any checkpoint, from names, shapes, types and the first and last values of each tensor."""
         digest = hashlib.sha256()
         for name in sorted(self):
             ref = self[name]

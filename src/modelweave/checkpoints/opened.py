@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import CheckpointError
@@ -14,7 +11,7 @@ from .formats.by_ending import read_weights
 from .formats.shards import Weights, read_folder
 from .places.place import Place, side_names
 from .places.source import ByteSource, LocalSource, source_sha256
-from .tensors import Checkpoint, TensorRef
+from .tensors import Checkpoint, fingerprint_of
 from .ties import further_names, tied_heads
 
 HASHED_FREELY = 256 << 20
@@ -22,11 +19,7 @@ HASHED_FREELY = 256 << 20
 
 
 class FileCheckpoint(Checkpoint):
-    """Weights in one file, or in a folder with config, tokenizer and their kin.
-
-    folder: on this machine's disk, None elsewhere. ignored: what is left out, with the reason: entries that are no tensors and
-    further copies of the weights. warnings: sentences for the user. metadata: free text of the safetensors headers.
-    """
+    """Weights in one file, or in a folder with config, tokenizer and their kin."""
 
     def __init__(self, label: str, weights: Weights, place: Place | None, origin: Mapping[str, Any]) -> None:
         config = None
@@ -37,10 +30,17 @@ class FileCheckpoint(Checkpoint):
         aliases = {**tied_heads(config, weights.tensors), **further_names(config, weights.tensors, shared)}
         tensors = {name: ref for name, ref in weights.tensors.items() if name not in aliases}
         shared = {name: first for name, first in shared.items() if name in tensors and first in tensors}
-        super().__init__(label, tensors, config=config, aliases=aliases, shared=shared)
-        self.metadata, self.ignored = dict(weights.metadata), dict(weights.ignored)
-        self.warnings = (*weights.warnings, *(() if place is None else place.warnings))
-        self.folder: Path | None = None if place is None else place.folder
+        super().__init__(
+            label,
+            tensors,
+            config=config,
+            aliases=aliases,
+            shared=shared,
+            folder=None if place is None else place.folder,
+            metadata=weights.metadata,
+            warnings=(*weights.warnings, *(() if place is None else place.warnings)),
+            ignored=weights.ignored,
+        )
         self._weights, self._place, self._origin = weights, place, dict(origin)
 
     def side_files(self) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ class FileCheckpoint(Checkpoint):
         return {"label": self.label, **self._origin, "files": files}
 
     def fingerprint(self) -> str:
-        """A cheap sha256 that changes with names, shapes, types, sizes and times of the files; a resumed run compares it."""
+        """As for any checkpoint, from names, shapes and types, and sizes and times of the files."""
         stamps = [(file.source.name, file.header_sha256, self._stamp(file.source)) for file in self._weights.files]
         return fingerprint_of(self.values(), [self._origin.get("revision"), stamps])
 
@@ -77,20 +77,12 @@ class FileCheckpoint(Checkpoint):
         return source.stamp
 
     def check_unchanged(self) -> None:
-        """Raise CheckpointError when a file was changed since it was opened."""
         for file in self._weights.files:
             file.source.check_unchanged()
 
     def close(self) -> None:
-        """Give open files back; they are given back anyway when the checkpoint is no longer used."""
         for file in self._weights.files:
             file.source.close()
-
-
-def fingerprint_of(tensors: Iterable[TensorRef], more: Any) -> str:
-    """The sha256 of tensors' names, shapes and types, and of anything else that JSON can hold."""
-    rows = sorted([ref.name, list(ref.shape), ref.dtype, ref.stored] for ref in tensors)
-    return hashlib.sha256(json.dumps([rows, more], sort_keys=True, default=str).encode()).hexdigest()
 
 
 def open_place(place: Place, label: str) -> FileCheckpoint:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -44,6 +47,11 @@ class TensorRef(ABC):
     def floating(self) -> bool:
         return DTYPES[self.dtype].floating
 
+    @property
+    def device(self) -> str:
+        """Where its values stand, in PyTorch's words."""
+        return "cpu"
+
     @abstractmethod
     def read_into(self, start: int, out: Bytes) -> None:
         """Fill `out` (uint8, contiguous) with the elements from flat index `start` on, in C order."""
@@ -80,7 +88,8 @@ class Checkpoint(Mapping[str, TensorRef]):
     aliases: names that are not stored because they share another's data, as in lm_head.weight -> model.embed_tokens.weight.
     shared: names that are stored as views of another's data, as a state dict holds tied weights.
     buffers: names that a module declares as buffers (BatchNorm statistics); they are copied, never averaged.
-    provenance: for the manifest: path or repository, revision, files with size and hash where known.
+    folder: on this machine's disk, None elsewhere. metadata: free text of the files' headers. warnings: sentences for the user.
+    ignored: what is left out, with the reason: entries that are no tensors, further copies of the weights.
     """
 
     label: str
@@ -88,6 +97,10 @@ class Checkpoint(Mapping[str, TensorRef]):
     aliases: Mapping[str, str]
     shared: Mapping[str, str]
     buffers: frozenset[str]
+    folder: Path | None
+    metadata: Mapping[str, str]
+    warnings: tuple[str, ...]
+    ignored: Mapping[str, str]
 
     def __init__(
         self,
@@ -98,6 +111,10 @@ class Checkpoint(Mapping[str, TensorRef]):
         aliases: Mapping[str, str] | None = None,
         shared: Mapping[str, str] | None = None,
         buffers: frozenset[str] = frozenset(),
+        folder: Path | None = None,
+        metadata: Mapping[str, str] | None = None,
+        warnings: Iterable[str] = (),
+        ignored: Mapping[str, str] | None = None,
     ) -> None:
         for name in tensors:
             if not name.isascii() and not _is_text(name):
@@ -106,6 +123,7 @@ class Checkpoint(Mapping[str, TensorRef]):
                 )
         self.label, self._tensors, self.config = label, dict(tensors), config
         self.aliases, self.shared, self.buffers = dict(aliases or {}), dict(shared or {}), buffers
+        self.folder, self.metadata, self.warnings, self.ignored = folder, dict(metadata or {}), tuple(warnings), dict(ignored or {})
 
     def __getitem__(self, name: str) -> TensorRef:
         return self._tensors[name]
@@ -124,12 +142,43 @@ class Checkpoint(Mapping[str, TensorRef]):
         """The content of one side file."""
         raise KeyError(name)
 
+    def parts(self) -> tuple[Checkpoint, ...]:
+        """The checkpoints that this one is computed from, as a base and an adapter; none for one that is read as it stands."""
+        return ()
+
+    def folders(self) -> tuple[Path, ...]:
+        """The folders on this machine's disk that it is read from, its own and those of its parts."""
+        own = () if self.folder is None else (self.folder,)
+        return (*own, *(folder for part in self.parts() for folder in part.folders()))
+
     def provenance(self, *, hash_large: bool = False) -> dict[str, Any]:
-        """Where this came from, for the manifest. hash_large: whether large files are read for their hash."""
-        return {"label": self.label}
+        """Where this came from, for the manifest: path or repository, revision, files with size and hash where known.
+
+        hash_large: whether large files are read for their hash.
+        """
+        parts = [part.provenance(hash_large=hash_large) for part in self.parts()]
+        return {"label": self.label} | ({"parts": parts} if parts else {})
+
+    def fingerprint(self) -> str:
+        """A cheap sha256 that changes with what is read, as far as that can be told; a resumed run compares it."""
+        how = [[ref.name, ref.identity()] for ref in self.values()]
+        return fingerprint_of(self.values(), [how, [part.fingerprint() for part in self.parts()]])
 
     def check_unchanged(self) -> None:
         """Raise CheckpointError when what is read was changed since it was opened, as far as that can be told."""
+        for part in self.parts():
+            part.check_unchanged()
+
+    def close(self) -> None:
+        """Give open files back; they are given back anyway when the checkpoint is no longer used."""
+        for part in self.parts():
+            part.close()
+
+
+def fingerprint_of(tensors: Iterable[TensorRef], more: Any) -> str:
+    """The sha256 of tensors' names, shapes and types, and of anything else that JSON can hold."""
+    rows = sorted([ref.name, list(ref.shape), ref.dtype, ref.stored] for ref in tensors)
+    return hashlib.sha256(json.dumps([rows, more], sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _is_text(name: str) -> bool:

@@ -88,7 +88,7 @@ class _Earlier(MemoryCheckpoint):
     """The merge so far; it shows its record as a result's folder does."""
 
     def __init__(self, state: Mapping[str, Any], records: Mapping[str, Any]) -> None:
-        super().__init__("the merge so far", dict(open_mapping(state)), ignored={})
+        super().__init__("the merge so far", dict(open_mapping(state)))
         self._record = json.dumps(records).encode()
 
     def side_files(self) -> tuple[str, ...]:

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from ..catalog import method as row_of
 from ..checkpoints.decode import as_torch, torch_type
 from ..checkpoints.open import open_checkpoint
@@ -285,9 +283,8 @@ def _state_dict(plan: Plan, options: Mapping[str, Any]) -> dict[str, Tensor]:
     merged = _merged(plan.tensors, options)
     origin = plan.checkpoints[0]
     for name, tensor in merged.items():
-        held = getattr(origin[name], "tensor", None) if name in origin else None
-        if held is not None and not isinstance(held, np.ndarray) and held.device.type != "cpu":
-            merged[name] = tensor.to(held.device)
+        if name in origin and origin[name].device != "cpu":
+            merged[name] = tensor.to(origin[name].device)
     return with_aliases(merged, (plan.donor or origin).aliases)
 
 

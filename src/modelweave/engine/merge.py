@@ -99,7 +99,7 @@ def write_plan(
 
 def fingerprint(plan: Plan, seed: int) -> str:
     """What a resumed run must find unchanged: what is asked, as resolved, the seed, the inputs, and what is written beside the weights."""
-    inputs = [c.fingerprint() if hasattr(c, "fingerprint") else c.label for c in plan.checkpoints]
+    inputs = [checkpoint.fingerprint() for checkpoint in plan.checkpoints]
     tensors = [[t.name, [[ref.name, ref.identity()] for ref in t.sources]] for t in plan.tensors]
     files = {name: hashlib.sha256(content).hexdigest() for name, content in plan.side_files.items()}
     asked = [plan.recipe, seed, parameter_sets(plan.tensors)]
@@ -110,8 +110,7 @@ def fingerprint(plan: Plan, seed: int) -> str:
 
 def input_folders(plan: Plan) -> list[Path]:
     """The folders of the inputs on this machine's disk, an adapter's and its base's both."""
-    parts: list[Any] = [part for c in plan.checkpoints for part in (c, getattr(c, "adapter", None), getattr(c, "base", None))]
-    return [Path(part.folder) for part in parts if getattr(part, "folder", None)]
+    return [folder for checkpoint in plan.checkpoints for folder in checkpoint.folders()]
 
 
 def _provenance(plan: Plan, hash_large: bool, threads: int | None) -> list[dict[str, Any]]:

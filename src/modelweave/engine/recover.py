@@ -92,7 +92,7 @@ def recover(folder: str | os.PathLike[str], member: str | int, base: Any = None)
         )
     file = Path(folder) / f"{STEM}.safetensors"
     result, masks = open_checkpoint(folder), open_checkpoint(file)
-    metadata = getattr(masks, "metadata", {})
+    metadata = masks.metadata
     if "members" not in metadata or "rescalers" not in masks:
         raise CheckpointError(f"recover: {file.name} of '{folder}' names no members; expected the one that the merge wrote, merge again")
     number, scales = _number(member, json.loads(metadata["members"])), json.loads(metadata.get("scales", "{}"))

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-import modelweave
 from modelweave.checkpoints.results import folder
 from modelweave.checkpoints.results.folder import FolderSink
 from modelweave.errors import CheckpointError, ModelweaveError, NonFiniteError, OutputError, ParameterError
@@ -166,7 +165,7 @@ def test_whatever_changes_the_bytes_forbids_resuming(tmp_path: Path, change: dic
 
 def test_another_version_does_not_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cut_off(tmp_path / "out", "a")
-    monkeypatch.setattr(modelweave, "__version__", "999")
+    monkeypatch.setattr(folder, "VERSION", "999")
     with pytest.raises(OutputError, match="modelweave changed since"), open_sink(tmp_path / "out", resume=True):
         pass
 

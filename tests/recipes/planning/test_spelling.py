@@ -103,4 +103,4 @@ def test_everything_but_the_names_is_the_checkpoints_own() -> None:
     one = Fake("a", {"x.w": np.zeros(1), "x.b": np.zeros(1)}, files={"tokenizer.json": b"{}"}, aliases={"x.head": "x.w"})  # type: ignore[dict-item]
     two = respelt(one, Fake("base", {"w": np.zeros(1), "b": np.zeros(1)}))  # type: ignore[dict-item]
     assert set(two) == {"w", "b"} and two.aliases == {"x.head": "w"} and two.side_files() == ("tokenizer.json",)
-    assert two.files == {"tokenizer.json": b"{}"} and two.label == "a"
+    assert two.side_file("tokenizer.json") == b"{}" and two.label == "a"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ...errors import CheckpointError
@@ -17,7 +14,7 @@ from ..formats.by_ending import read_weights
 from ..formats.shards import Weights
 from ..opened import FileCheckpoint
 from ..places.place import Place
-from ..tensors import Checkpoint, TensorRef
+from ..tensors import Checkpoint, TensorRef, fingerprint_of
 from ..ties import is_head
 from .adapter_config import AdapterConfig, read_adapter_config
 from .adapter_tensor import AdapterTensor, Factor, FactorCache, Replaced
@@ -54,12 +51,21 @@ class AdaptedCheckpoint(Checkpoint):
         config: dict[str, Any] | None,
         warnings: Iterable[str],
     ) -> None:
-        super().__init__(label, tensors, config=config, aliases=aliases, buffers=base.buffers)
+        super().__init__(
+            label,
+            tensors,
+            config=config,
+            aliases=aliases,
+            buffers=base.buffers,
+            folder=base.folder,
+            metadata=base.metadata,
+            warnings=(*base.warnings, *adapter.warnings, *warnings),
+            ignored={**base.ignored, **adapter.ignored},
+        )
         self.base, self.adapter, self.settings = base, adapter, settings
-        self.folder: Path | None = getattr(base, "folder", None)
-        self.warnings = (*getattr(base, "warnings", ()), *adapter.warnings, *warnings)
-        self.ignored: dict[str, str] = {**getattr(base, "ignored", {}), **adapter.ignored}
-        self.metadata: dict[str, str] = dict(getattr(base, "metadata", {}))
+
+    def parts(self) -> tuple[Checkpoint, ...]:
+        return self.base, self.adapter
 
     def side_files(self) -> tuple[str, ...]:
         return self.base.side_files()
@@ -69,21 +75,11 @@ class AdaptedCheckpoint(Checkpoint):
 
     def provenance(self, *, hash_large: bool = False) -> dict[str, Any]:
         """That of the base and of the adapter."""
-        base, adapter = (part.provenance(hash_large=hash_large) for part in (self.base, self.adapter))
+        base, adapter = (part.provenance(hash_large=hash_large) for part in self.parts())
         return {"label": self.label, "base": base, "adapter": {**adapter, "settings": asdict(self.settings)}}
 
     def fingerprint(self) -> str:
-        parts = [c.fingerprint() if hasattr(c, "fingerprint") else c.label for c in (self.base, self.adapter)]
-        return hashlib.sha256(json.dumps([parts, asdict(self.settings)], sort_keys=True, default=str).encode()).hexdigest()
-
-    def check_unchanged(self) -> None:
-        for part in (self.base, self.adapter):
-            part.check_unchanged()
-
-    def close(self) -> None:
-        for part in (self.base, self.adapter):
-            if hasattr(part, "close"):
-                part.close()
+        return fingerprint_of(self.values(), [[part.fingerprint() for part in self.parts()], asdict(self.settings)])
 
 
 def apply_adapter(base: Checkpoint, place: Place, label: str, name: str) -> AdaptedCheckpoint:

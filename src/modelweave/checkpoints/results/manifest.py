@@ -84,7 +84,7 @@ def recorded(checkpoint: Checkpoint) -> Mapping[str, Any]:
 
     An adapter shows the files of its base, but is another model.
     """
-    if hasattr(checkpoint, "base") or NAME not in checkpoint.side_files():
+    if checkpoint.parts() or NAME not in checkpoint.side_files():
         return {}
     return parse_json(checkpoint.side_file(NAME), f"model '{checkpoint.label}': '{NAME}'")
 

@@ -165,8 +165,8 @@ def _finished(
     if not any(tensor.method is not None for tensor in tensors):
         givers = ", ".join(f"'{label}'" for label in sorted({t.labels[0] for t in tensors}))
         warnings.append(f"no tensor is merged: the result is a copy of parts of {givers}")
-    warnings += [sentence for checkpoint in checkpoints for sentence in getattr(checkpoint, "warnings", ())]
-    ignored = {f"{c.label}: {name}": reason for c in checkpoints for name, reason in getattr(c, "ignored", {}).items()}
+    warnings += [sentence for checkpoint in checkpoints for sentence in checkpoint.warnings]
+    ignored = {f"{c.label}: {name}": reason for c in checkpoints for name, reason in c.ignored.items()}
     licence, more = joint_licence(checkpoints)
     warnings += more
     return Plan(

@@ -24,17 +24,26 @@ class Respelt(Checkpoint):
         aliases = {names.get(alias, alias): names.get(name, name) for alias, name in checkpoint.aliases.items()}
         shared = {names.get(name, name): names.get(first, first) for name, first in checkpoint.shared.items()}
         buffers = frozenset(names.get(name, name) for name in checkpoint.buffers)
-        super().__init__(checkpoint.label, tensors, config=checkpoint.config, aliases=aliases, shared=shared, buffers=buffers)
         first = next(iter(names))
-        self.warnings: tuple[str, ...] = (
-            *getattr(checkpoint, "warnings", ()),
-            f"model '{checkpoint.label}': {len(names)} tensors are taken by the names of '{like}', as {first} for {names[first]}",
+        said = f"model '{checkpoint.label}': {len(names)} tensors are taken by the names of '{like}', as {first} for {names[first]}"
+        super().__init__(
+            checkpoint.label,
+            tensors,
+            config=checkpoint.config,
+            aliases=aliases,
+            shared=shared,
+            buffers=buffers,
+            folder=checkpoint.folder,
+            metadata=checkpoint.metadata,
+            warnings=(*checkpoint.warnings, said),
+            ignored=checkpoint.ignored,
         )
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # what copying asks for
-            raise AttributeError(name)
-        return getattr(self._checkpoint, name)
+    def parts(self) -> tuple[Checkpoint, ...]:
+        return self._checkpoint.parts()
+
+    def fingerprint(self) -> str:
+        return self._checkpoint.fingerprint()
 
     def side_files(self) -> tuple[str, ...]:
         return self._checkpoint.side_files()
@@ -47,6 +56,9 @@ class Respelt(Checkpoint):
 
     def check_unchanged(self) -> None:
         self._checkpoint.check_unchanged()
+
+    def close(self) -> None:
+        self._checkpoint.close()
 
 
 def respelt(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
