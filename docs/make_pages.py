@@ -1,11 +1,14 @@
-"""Writes docs/methods.md from the catalog: python docs/make_pages.py"""
+"""Writes docs/methods.md from the catalog and docs/reference.md from the public names: python docs/make_pages.py"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import modelweave
 from modelweave.catalog import LEARNERS, METHODS
 from modelweave.cli.methods import models_text
 from modelweave.outputs.predictions.learner import Learner
@@ -82,5 +85,24 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+REFERENCE = """# Reference
+
+Generated from the public names by `python docs/make_pages.py`; the text is that of the docstrings.
+"""
+
+
+def reference_page() -> str:
+    """A section for each namespace, a directive for each of its names."""
+    spaces = [modelweave, *(getattr(modelweave, name) for name in modelweave.__all__ if name != "catalog")]
+    return REFERENCE + "".join(_namespace(space) for space in spaces if isinstance(space, ModuleType))
+
+
+def _namespace(space: ModuleType) -> str:
+    names = [name for name in space.__all__ if name != "__version__" and not isinstance(getattr(space, name), ModuleType)]
+    first = (import_module(space.__name__).__doc__ or "").partition("\n")[0]
+    return f"\n## {space.__name__}\n\n{first}\n\n" + "\n".join(f"::: {space.__name__}.{name}" for name in names) + "\n"
+
+
 if __name__ == "__main__":
-    (Path(__file__).parent / "methods.md").write_text(methods_page(), encoding="utf-8")
+    for name, text in (("methods", methods_page()), ("reference", reference_page())):
+        (Path(__file__).parent / f"{name}.md").write_text(text, encoding="utf-8")

@@ -35,7 +35,7 @@ def advise(
       modelweave plan recipe.yml
     """
     from ..analysis.interference import as_dict
-    from ..evaluation.advise import advise as advice_for
+    from ..evaluation.advice import advise as advice_for
 
     with progress_bar("comparing") as progress:
         found = advice_for(base, models, progress=progress)

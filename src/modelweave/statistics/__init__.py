@@ -1,1 +1,8 @@
-"""How sure one can be of a difference: intervals, corrections for many tests, and correlation of ranks."""
+"""How sure one can be of a difference: intervals, corrections for many tests, and correlation of ranks.
+
+The names are written in `__init__.pyi` and loaded when they are first used.
+"""
+
+from ..lazy import lazy
+
+__getattr__, __dir__, __all__ = lazy(__name__, __file__, __package__)

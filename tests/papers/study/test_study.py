@@ -178,7 +178,7 @@ def test_methods_come_from_the_catalog() -> None:
 
 def test_advice_is_scored_with_its_own_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = SimpleNamespace(method="task_arithmetic", options={"scale": 0.4})
-    monkeypatch.setattr("modelweave.evaluation.advise.advise", lambda base, members: SimpleNamespace(ranking=(first,)))
+    monkeypatch.setattr("modelweave.evaluation.advice.advise", lambda base, members: SimpleNamespace(ranking=(first,)))
     outcome = run_study([TOY], cache=tmp_path, seeds=(0,), methods=["task_arithmetic", "ties"])
     advice = next(r for r in outcome.rows if r["kind"] == "advice")
     assert (advice["method"], advice["scale"]) == ("task_arithmetic", 0.4)

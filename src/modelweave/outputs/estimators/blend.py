@@ -82,7 +82,7 @@ class BlendClassifier(Classes, ClassifierMixin, _Blend):
     its own fit, the better of these is used instead, and `verdict_` says so.
 
     estimators: list of (name, classifier), `drop` in place of one leaves it out; None for a small default.
-    method: a name in `modelweave.LEARNERS` or `auto`; options: its parameters; preset: `autogluon`, `auto_sklearn`.
+    method: a name in `modelweave.predictions.LEARNERS` or `auto`; options: its parameters; preset: `autogluon`, `auto_sklearn`.
     metric: log_loss by default, brier, accuracy, roc_auc.
     cv: number of folds, a `Split`, a splitter of scikit-learn or a list of (train, test), or `prefit`: the estimators are fitted
         already, and X and y are rows they have not seen. Rows that no fold tests do not count for weights.

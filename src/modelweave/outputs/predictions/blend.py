@@ -54,7 +54,7 @@ def blend(
     members: name to predictions: (rows, classes) probabilities, (rows,) probabilities of the second class, or numbers; pandas tables
         are matched by column and by index. A row that is NaN throughout is not covered by that member.
     y: (rows,) labels or numbers. labels: the classes in the order of columns; sorted classes of y by default.
-    method: a name in `modelweave.LEARNERS`, or `auto`, which chooses among several in folds of its own. options: its parameters.
+    method: a name in `predictions.LEARNERS`, or `auto`, which chooses among several in folds of its own. options: its parameters.
     metric: log_loss (the default for classes), brier, accuracy, roc_auc; rmse (for numbers), mse, mae, r2.
     preset: `autogluon` or `auto_sklearn`: greedy selection exactly as there.
     provenance: `out_of_fold` or `hold_out`, for all or by member; `in_sample` is refused.

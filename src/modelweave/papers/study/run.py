@@ -171,17 +171,17 @@ class Bench:
         ]
 
     def advice(self) -> list[Row]:
-        """The first choice of `evaluation.advise`, scored on test with the parameters that it says."""
-        from ...evaluation import advise
+        """The first choice of `evaluation.advice`, scored on test with the parameters that it says."""
+        from ...evaluation import advice
 
         def make() -> Row:
-            first = advise.advise(self.problem.base, self.problem.members).ranking[0]
+            first = advice.advise(self.problem.base, self.problem.members).ranking[0]
             row = METHODS[first.method]
             options = dict(first.options)
             scale = options.pop("scale", default_scale(row))
             return {**Merged(self, row, options_of(row) | options).scored(scale, "test"), "kind": "advice"}
 
-        return [self._row(["advice", checksum([inspect.getsource(advise)])], make)]
+        return [self._row(["advice", checksum([inspect.getsource(advice)])], make)]
 
 
 class Merged:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 import modelweave
 from modelweave.catalog import METHODS
 from modelweave.cli.app import main
-from modelweave.evaluation.advise import RULES, Facts, advise
+from modelweave.evaluation.advice import RULES, Facts, advise
 from modelweave.recipes.language.load import parse_recipe
 from modelweave.recipes.planning.build import build_plan
 
@@ -107,7 +107,7 @@ def tokenizer(*words: str) -> str:
 
 @pytest.mark.parametrize("rule", range(len(RULES)))
 def test_the_recipe_for_a_member_with_new_tokens_plans(rule: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelweave.evaluation.advise.RULES", (dataclasses.replace(RULES[rule], holds=lambda facts: True),))
+    monkeypatch.setattr("modelweave.evaluation.advice.RULES", (dataclasses.replace(RULES[rule], holds=lambda facts: True),))
     monkeypatch.chdir(tmp_path)
     base, tuned = made(2)
     words = ("x", "y", "z")

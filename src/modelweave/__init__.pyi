@@ -1,0 +1,53 @@
+from . import analysis as analysis
+from . import catalog as catalog
+from . import evaluation as evaluation
+from . import networks as networks
+from . import predictions as predictions
+from . import statistics as statistics
+from . import training as training
+from . import weights as weights
+
+# names that were here before the families had namespaces
+from .analysis import effective_parameters as effective_parameters
+from .checkpoints.open import open_checkpoint as open_checkpoint
+from .engine.documents import merge_recipe as merge_recipe
+from .engine.members import merge as merge
+from .engine.members import prepare as prepare
+from .errors import CheckpointError as CheckpointError
+from .errors import CompatibilityError as CompatibilityError
+from .errors import InputError as InputError
+from .errors import MissingExtraError as MissingExtraError
+from .errors import ModelweaveError as ModelweaveError
+from .errors import ModelweaveWarning as ModelweaveWarning
+from .errors import NonFiniteError as NonFiniteError
+from .errors import OutputError as OutputError
+from .errors import ParameterError as ParameterError
+from .errors import RecipeError as RecipeError
+from .errors import UnsafeFileError as UnsafeFileError
+from .evaluation import greedy_soup as greedy_soup
+from .evaluation.advice import advise as advise
+from .outputs.estimators.blend import BlendClassifier as BlendClassifier
+from .outputs.estimators.blend import BlendRegressor as BlendRegressor
+from .outputs.estimators.repeated_folds import RepeatedFoldClassifier as RepeatedFoldClassifier
+from .outputs.estimators.repeated_folds import RepeatedFoldRegressor as RepeatedFoldRegressor
+from .outputs.estimators.stack import StackClassifier as StackClassifier
+from .outputs.estimators.stack import StackRegressor as StackRegressor
+from .outputs.estimators.text_table import TextTableClassifier as TextTableClassifier
+from .outputs.estimators.text_table import TextTableRegressor as TextTableRegressor
+from .outputs.predictions.blend import blend as blend
+from .outputs.predictions.blended import Blend as Blend
+from .outputs.splits import Split as Split
+from .predictions import LEARNERS as LEARNERS
+from .predictions import UniversalMixture as UniversalMixture
+from .predictions import prompt_weights as prompt_weights
+from .predictions import recall_vs_area as recall_vs_area
+from .predictions import universal_mixture as universal_mixture
+from .training import EnsLoss as EnsLoss
+from .weights import METHODS as METHODS
+from .weights import Continual as Continual
+from .weights import MergeResult as MergeResult
+from .weights import Prepared as Prepared
+from .weights import member_masks as member_masks
+from .weights import recover as recover
+
+__version__: str

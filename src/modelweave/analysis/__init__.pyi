@@ -1,0 +1,17 @@
+from .diff import Comparison as Comparison
+from .diff import compare as compare
+from .diff_figure import draw_diff as draw_diff
+from .inspect import summarize as summarize
+from .inspect import tensor_rows as tensor_rows
+from .interference import Interference as Interference
+from .interference import interfere as interfere
+from .interference_figure import draw_interference as draw_interference
+from .smoothers.combination import Combination as Combination
+from .smoothers.decomposition import decompose as decompose
+from .smoothers.effective import effective_curve as effective_curve
+from .smoothers.effective import effective_parameters as effective_parameters
+from .smoothers.effective import smoother_blocks as smoother_blocks
+from .smoothers.effective import smoother_weights as smoother_weights
+from .smoothers.effective import summarize_smoother as summarize_smoother
+from .smoothers.resampling import resample as resample
+from .smoothers.smoothing_figure import draw_smoothing as draw_smoothing

@@ -1,0 +1,12 @@
+from .bootstrap import bootstrap_interval as bootstrap_interval
+from .bootstrap import bootstrap_p_value as bootstrap_p_value
+from .bootstrap import percentile_interval as percentile_interval
+from .bootstrap import resampled_means as resampled_means
+from .ranks import rank_correlation as rank_correlation
+from .seeds import exact_bootstrap_interval as exact_bootstrap_interval
+from .seeds import paired_t_interval as paired_t_interval
+from .seeds import t_interval as t_interval
+from .significance import benjamini_hochberg_corrected as benjamini_hochberg_corrected
+from .significance import fisher_combined as fisher_combined
+from .significance import holm_corrected as holm_corrected
+from .significance import sign_test as sign_test
