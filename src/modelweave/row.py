@@ -18,6 +18,8 @@ REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "required"})()
 
 Kind = Literal["float", "int", "bool", "str"]
 Scope = Literal["shared", "model", "input"]
+Setting = Literal["scale", "draws", "ranked_over", "rescale"]
+"""What of a plan a parameter may set: see TensorPlan."""
 Property = Literal["order_free", "exact_on_identical", "in_span", "seeded", "zero_delta_is_base", "single_is_itself"]
 
 
@@ -26,6 +28,7 @@ class Parameter:
     """A named option with its type, range and default.
 
     scope: `shared` (one value a tensor), `model` (one a member, the base has none) or `input` (one a member, base included).
+    sets: the field of the plan that it sets, where the engine acts on it and not a part alone.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     help: str = ""
+    sets: Setting | None = None
 
     @property
     def required(self) -> bool:

@@ -27,7 +27,7 @@ def coefficient_job(bench: Workbench, plan: TensorPlan) -> Stages:
     axis: str = gram(options) if callable(gram) else gram
     if axis in ("row", "column") and len(plan.shape) < 2:
         axis = "tensor"
-    scale = float(plan.shared.get("scale", 1.0))
+    scale = plan.scale
     if axis in ("row", "column"):
         yield from _lines_job(bench, plan, axis, scale)
         return

@@ -28,7 +28,7 @@ def formula_job(bench: Workbench, plan: TensorPlan) -> Stages:
     assert plan.method is not None
     part = plan.method.combine
     spec = spec_of(part)
-    scale = float(plan.shared.get("scale", 1.0))
+    scale = plan.scale
     seen: tuple[Any, ...] = ()
     rows: NDArray[np.float64] | None = None
     for measure in spec.rounds:

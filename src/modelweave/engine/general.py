@@ -31,7 +31,7 @@ def general_job(bench: Workbench, plan: TensorPlan) -> Stages:
 
 def _writing(bench: Workbench, plan: TensorPlan, row: int, start: int, stop: int) -> Task:
     assert plan.method is not None
-    method, scale = plan.method, float(plan.shared.get("scale", 1.0))
+    method = plan.method
     sees = spec_of(method.combine).sees
     shape, device = _shape_seen(plan.shape, sees), bench.device if sees == "matrix" else "cpu"
 
@@ -41,7 +41,7 @@ def _writing(bench: Workbench, plan: TensorPlan, row: int, start: int, stop: int
             with room_on(bench.device, plan.name):
                 deltas, context = tensors_of(bench, plan, chunk, shape, device)
                 values = _direction(method, deltas, context, plan.shared).detach().to("cpu").contiguous().numpy()
-            store_direction(bench, plan, own, chunk, values.reshape(-1), scale)
+            store_direction(bench, plan, own, chunk, values.reshape(-1), plan.scale)
 
     return task
 

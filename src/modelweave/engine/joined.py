@@ -1,4 +1,4 @@
-"""Tensors that a method ranks together, as one long tensor: the scope `model`."""
+"""Tensors that a method ranks together, over the whole model, as one long tensor."""
 
 from __future__ import annotations
 
@@ -88,20 +88,20 @@ class JoinedSink:
 
 
 def join(plans: Sequence[TensorPlan], sink: JoinedSink) -> list[TensorPlan]:
-    """What is left to compute: each plan that is not done, and those of the scope `model` as one a method.
+    """What is left to compute: each plan that is not done, and those that are ranked over the model as one a method.
 
     Raises ParameterError where tensors that are ranked together have different parameters or members.
     """
     left, groups = [], dict[str, list[TensorPlan]]()
     for plan in plans:
-        if plan.method is not None and plan.shared.get("scope") == "model":
+        if plan.method is not None and plan.ranked_over == "model":
             groups.setdefault(plan.method.name, []).append(plan)
         elif not sink.is_done(plan.name):
             left.append(plan)
     for name, group in groups.items():
         first = group[0]
         for plan in group:
-            if (plan.shared, plan.per_input, plan.labels) != (first.shared, first.per_input, first.labels):
+            if (plan.shared, plan.scale, plan.per_input, plan.labels) != (first.shared, first.scale, first.per_input, first.labels):
                 raise ParameterError(
                     f"{plan.name}: {name} with scope 'model' ranks it together with {first.name}, but their parameters or models differ; "
                     "give all tensors the same, or set scope to 'tensor'"

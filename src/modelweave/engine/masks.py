@@ -53,7 +53,7 @@ def write_masks(
 
 def _metadata(plans: Sequence[TensorPlan], labels: Sequence[str]) -> dict[str, str]:
     method = plans[0].method
-    scales = {plan.name: scale for plan in plans if (scale := float(plan.shared.get("scale", 1.0))) != 1}
+    scales = {plan.name: plan.scale for plan in plans if plan.scale != 1}
     return {"members": json.dumps(labels), "method": method.name if method else "", "scales": json.dumps(scales)}
 
 

@@ -130,7 +130,7 @@ def footprint(plan: TensorPlan) -> int:
     if spec.kind == "mixing" and plan.method.per_delta:
         members, width = len(plan.inputs), 8 if plan.wide else 4
         collected = plan.count // 20 * width * (members + 1) if spec.energy else 0
-        drawn = int(plan.shared.get("seeds", 1)) * members * (plan.count // 8)
+        drawn = plan.draws * members * (plan.count // 8)
         return drawn + members * 2 * 20 * BINS * len(spans(plan.count)) + collected
     if any(found.kind == "ranked" for found in spec.rounds):
         return len(plan.inputs) * (plan.count // 20 * 4 + 2 * 20 * BINS * len(spans(plan.count)))

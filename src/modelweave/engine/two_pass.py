@@ -58,7 +58,7 @@ def directions(
     if not plans:
         yield {}
         return
-    alone = [replace(p, dtype="F64" if p.wide else "F32", shared={k: v for k, v in p.shared.items() if k != "scale"}) for p in plans]
+    alone = [replace(p, dtype="F64" if p.wide else "F32", scale=1.0) for p in plans]
     squares: dict[str, tuple[Squares, float]] = {}
     with Spill([(p.name, p.shape, p.dtype) for p in alone], folder) as spill:
         first = replace(bench, sink=spill, add_base=False)
@@ -67,7 +67,7 @@ def directions(
         for name in dict.fromkeys(plan.method.name for plan in plans if plan.method):
             group = [plan for plan in plans if plan.method and plan.method.name == name]
             factor = _factor(group, squares, kept)
-            steps |= {p.name: Step(spill.ref(p.name), factor * float(p.shared.get("scale", 1.0))) for p in group}
+            steps |= {p.name: Step(spill.ref(p.name), factor * p.scale) for p in group}
         yield steps
 
 
@@ -93,7 +93,7 @@ def _measured(bench: Workbench, plan: TensorPlan, direction: TensorRef, job: Job
     def stages() -> Stages:
         members = yield from _squares(bench, plan)
         if not np.isfinite(members).all():
-            raise NonFiniteError(f"{plan.name}: holds NaN or infinity, and every tensor's result hangs on its norm; mend that checkpoint")
+            raise NonFiniteError(f"{plan.name}: holds NaN or infinity, and every tensor's result depends on its norm; fix that checkpoint")
         yield from job.stages
         after = replace(plan, inputs=(direction,), base=None, labels=("its direction",))
         squares[plan.name] = members, float((yield from _squares(bench, after))[0])
@@ -133,6 +133,6 @@ def _factor(group: Sequence[TensorPlan], squares: Mapping[str, tuple[Squares, fl
     found = method.over_model([math.sqrt(math.fsum(parts[n])) for n in numbers], norm, [earlier[n] for n in numbers])
     if found.warning:
         kept.warnings.append(found.warning)
-    if all(plan.shared.get("scale", 1.0) == 1.0 for plan in group):
+    if all(plan.scale == 1 for plan in group):
         kept.records[method.name] = found.record
     return found.factor

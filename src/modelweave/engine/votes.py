@@ -72,7 +72,7 @@ class _Selections:
 def vote_job(bench: Workbench, plan: TensorPlan) -> Stages:
     """Statistics of the selections, then one pass that mixes and writes; with several seeds the mean of their results."""
     drawn = []
-    for seed in range(int(plan.shared.get("seeds", 1))):
+    for seed in range(plan.draws):
         drawn.append((yield from _prepared(bench, plan, seed)))
     step = max((_row(plan, part) for part in plan.method.per_delta), default=1) if plan.method else 1
     yield [_mixing(bench, plan, drawn, i, *p) for i, p in enumerate(spans(plan.count, step))]
@@ -96,7 +96,7 @@ def _prepared(bench: Workbench, plan: TensorPlan, seed: int) -> Generator[list[T
             yield from find(bench, plan, edges)
             if by_row:
                 sums = total((yield [_marking(bench, plan, chosen, by_row, step, i, *p) for i, p in enumerate(parts)]))
-    rescale = bool(plan.shared.get("rescale") and plan.method.per_delta)
+    rescale = plan.rescale and bool(plan.method.per_delta)
     if (energy and squares is None) or (rescale and sums is None):
         sums = total((yield [_summing(bench, plan, chosen, energy, i, *p) for i, p in enumerate(parts)]))
         squares = sums[:, 2] if energy else None
@@ -110,7 +110,7 @@ def _prepared(bench: Workbench, plan: TensorPlan, seed: int) -> Generator[list[T
     if zero_sign is None:
         balance = total((yield [_balancing(bench, plan, chosen, i, *p) for i, p in enumerate(parts)]))
         zero_sign = 1.0 if balance[0] > 0 else -1.0  # where neither sign prevails the authors' code takes minus
-    mixing = Mixing(mix.elect, mix.divide, zero_sign, mix.floor, mix.divisor, float(plan.shared.get("scale", 1.0)), bench.add_base)
+    mixing = Mixing(mix.elect, mix.divide, zero_sign, mix.floor, mix.divisor, plan.scale, bench.add_base)
     return chosen, mixing
 
 
@@ -140,7 +140,7 @@ def _answers(plan: TensorPlan, part: Callable[..., Any]) -> list[Ranks | Chance]
 def _choose(
     bench: Workbench, plan: TensorPlan, part: Callable[..., Any], chosen: _Selections, seed: int
 ) -> tuple[list[Edge], dict[int, Ranks | Chance]]:
-    """Translate each member's selection: edges to find, answers that hang on ranks in a row, or settled records."""
+    """Translate each member's selection: edges to find, answers that depend on ranks in a row, or settled records."""
     edges: list[Edge] = []
     by_row: dict[int, Ranks | Chance] = {}
     for i, answer in enumerate(_answers(plan, part)):
@@ -226,7 +226,7 @@ def _mark_ranks(magnitudes: NDArray[Any], ranks: Ranks, bits: NDArray[np.uint8],
     bits[:] = np.packbits(held, bitorder="little")
     wide = magnitudes.astype(np.float64, copy=False)
     for k, values in enumerate((wide, np.where(keep, wide, 0))):
-        # row by row, so that the sum does not hang on how many rows are read at once
+        # row by row, so that the sum does not depend on how many rows are read at once
         out[k] = np.cumsum(np.concatenate([out[k : k + 1], values.sum(axis=1)]))[-1]
 
 

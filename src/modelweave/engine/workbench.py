@@ -126,7 +126,7 @@ class Workbench:
             names.insert(0, "the base")
         if names:
             raise NonFiniteError(
-                f"{plan.name} of {' and '.join(names)} holds NaN or infinity; mend it, or pass --allow-nonfinite (allow_nonfinite=True)"
+                f"{plan.name} of {' and '.join(names)} holds NaN or infinity; fix it, or pass --allow-nonfinite (allow_nonfinite=True)"
             )
         if flags & OUTPUT_BIT:
             raise too_large(plan)

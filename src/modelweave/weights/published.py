@@ -26,7 +26,7 @@ from .per_delta.keep_varied import keep_varied
 
 _GAMMA = Parameter("gamma", "float", 0.01, scope="model", at_least=0, at_most=1, help="share of the largest changes that is dropped first")
 _EPSILON = Parameter("epsilon", "float", 0.15, scope="model", at_least=0, at_most=1, help="half the spread of the keep probability")
-_SEEDS = Parameter("seeds", "int", 1, at_least=1, at_most=64, help="how many draws are averaged")
+_SEEDS = Parameter("seeds", "int", 1, at_least=1, at_most=64, help="how many draws are averaged", sets="draws")
 _UNIT = Parameter("unit", "str", "tensor", choices=("tensor", "row"), help="within what changes are ranked")
 _TIES_OPTIONS = (
     SCOPE,

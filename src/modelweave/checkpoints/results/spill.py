@@ -101,4 +101,4 @@ class Spill(ByteSource):
         try:
             yield
         except OSError as error:
-            raise OutputError(f"{self.where} cannot be kept beside the result ({error.strerror}); mend that and run again") from error
+            raise OutputError(f"{self.where} cannot be kept beside the result ({error.strerror}); fix that and run again") from error

@@ -12,7 +12,7 @@ from ...errors import OutputError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _MANY = (errno.EMFILE, errno.ENFILE)
-GO_ON = "mend that and run again with --resume, nothing finished is lost"
+GO_ON = "fix that and run again with --resume, nothing finished is lost"
 
 
 def real_target(out: str | os.PathLike[str]) -> Path:

@@ -106,8 +106,11 @@ def _merged(
     check_together(method, shared, own, [part.who for part in members])
     own = list(with_earlier(method, shared, own, members))
     steps = steps_of(around.document.after, method, base is not None)
+    settings = {p.sets: shared[p.name] for p in method.parameters if p.sets}
     if steps:
-        shared["scale"] = math.prod([shared.get("scale", 1.0), *(step(output.layer, output.layers, len(members)) for step in steps)])
+        word = next((p.name for p in method.parameters if p.sets == "scale"), "scale")
+        factors = [step(output.layer, output.layers, len(members)) for step in steps]
+        shared[word] = settings["scale"] = math.prod([settings.get("scale", 1.0), *factors])
     if base is not None and method.needs.base == "first":
         members, own, base = [base, *members], [{}, *own], None
     lender = base or next((part for part in present if part.view is around.donor), present[0])
@@ -122,6 +125,7 @@ def _merged(
         members=_numbers(members, len(around.views)),
         shared=shared,
         per_input=tuple(own),
+        **settings,
         layer=output.layer,
         layers=output.layers,
         stream=around.donor.checkpoint.shared.get(output.name, ""),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ...checkpoints.layers import comes_before_layers
 from ...checkpoints.tensors import Checkpoint, TensorRef
@@ -19,8 +19,10 @@ class TensorPlan:
     """One output tensor.
 
     base: the reference that deltas are taken from, or None. inputs: the members, base excluded where the method takes deltas.
-    members: index of each input among the recipe's members; the random stream of a member hangs on it.
-    shared: one value a parameter. per_input: one mapping a member, in the order of inputs.
+    members: index of each input among the recipe's members; the random stream of a member depends on it.
+    shared: one value a parameter, as the parts read them. per_input: one mapping a member, in the order of inputs.
+    scale: the final factor on the direction. draws: over how many random selections the result is averaged. ranked_over: within what
+    entries are ranked. rescale: whether a thinned change gets its summed magnitude back.
     layer, layers: position in depth, None outside the layers. stream: under whose name random numbers are drawn, its own where empty.
     method None: a copy of inputs[0], `reason` says why.
     """
@@ -35,6 +37,10 @@ class TensorPlan:
     members: tuple[int, ...] = ()
     shared: Mapping[str, Any] = field(default_factory=dict)
     per_input: tuple[Mapping[str, Any], ...] = ()
+    scale: float = 1.0
+    draws: int = 1
+    ranked_over: Literal["tensor", "model"] = "tensor"
+    rescale: bool = False
     layer: int | None = None
     layers: int | None = None
     stream: str = ""

@@ -18,7 +18,7 @@ def iso_c(deltas: Tensor, context: Context) -> Tensor:
 
     deltas: (members, rows, columns). Other tensors: sum_j w_j d_j / members. The authors' code takes the mean over, and gives it to, all
     min(rows, columns) directions. For a sum of full rank that is the same; for sums of low rank (LoRA) it puts most of the result
-    into arbitrary directions outside the changes, so that it hangs on the order of the members. Source: Marczak et al. 2025,
+    into arbitrary directions outside the changes, so that it depends on the order of the members. Source: Marczak et al. 2025,
     arXiv 2502.04959, section 4.1.
 
     >>> import torch
