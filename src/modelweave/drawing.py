@@ -8,6 +8,7 @@ from typing import Any
 
 from .errors import OutputError
 from .extras import extra
+from .files import whole
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -16,9 +17,10 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def save_figure(figure: Any, file: str | Path, *, dpi: int = 150) -> None:
-    """Write it; the file's ending says as what."""
+    """Write it, whole or not at all; the file's ending says as what. Raises OutputError where that cannot be done."""
     try:
-        figure.savefig(file, dpi=dpi)
+        with whole(file) as place:
+            figure.savefig(place, dpi=dpi)
     except (OSError, ValueError) as error:
         raise OutputError(f"{file}: the figure cannot be written ({error})") from error
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..errors import OutputError
+from ..files import write_json
 from .printing import say, show_json
 
 
@@ -27,8 +26,5 @@ def schema(
 
     if out is None:
         return show_json(recipe_schema())
-    try:
-        out.write_text(json.dumps(recipe_schema(), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror}") from None
+    write_json(out, recipe_schema())
     say(str(out))

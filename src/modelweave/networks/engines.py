@@ -57,7 +57,7 @@ class Accelerated(Engine):
     """
 
     def __init__(self, how: Any) -> None:
-        accelerator = extra("accelerate", command="pip install accelerate").Accelerator
+        accelerator = extra("accelerate", "llm").Accelerator
         self.accelerator = how if isinstance(how, accelerator) else accelerator(mixed_precision=how if isinstance(how, str) else None)
         if self.accelerator.num_processes > 1:
             raise CompatibilityError(

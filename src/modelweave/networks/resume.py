@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..errors import CheckpointError, CompatibilityError, OutputError
+from ..files import whole
 
 FILE = "training.pt"
 _FORMAT = 1
@@ -16,17 +16,11 @@ _FORMAT = 1
 
 def write_state(folder: str | Path, state: dict[str, Any]) -> None:
     """Put the state (tensors and plain values) in the place of an earlier one. Raises OutputError where that cannot be done."""
-    place = Path(folder)
-    part = place / f".{FILE}.part"
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            torch.save({"format": _FORMAT, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(place / FILE)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with whole(Path(folder) / FILE, sync=True) as place:
+            torch.save({"format": _FORMAT, **state}, place)
     except (OSError, RuntimeError) as error:  # torch's zip writer reports a full disk as a RuntimeError
-        part.unlink(missing_ok=True)
         raise OutputError(f"{folder}: the state of the run cannot be written: {error}") from None
 
 

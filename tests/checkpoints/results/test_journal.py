@@ -23,7 +23,6 @@ def written(folder: Path) -> bytes:
     made.start("me")
     for name in NAMES:
         made.finished(name, NOTES)
-    made.close()
     return (folder / "journal").read_bytes()
 
 
@@ -37,7 +36,6 @@ def test_cut_anywhere_it_holds_the_lines_before_and_takes_new_ones(tmp_path: Pat
         if whole:
             again.append()
             again.finished("new")
-            again.close()
             assert journal(tmp_path).read() == ("me", {**dict.fromkeys(NAMES[: whole - 1], NOTES), "new": ()})
 
 
@@ -49,7 +47,6 @@ def test_lines_after_damage_count_as_unwritten_and_are_replaced(tmp_path: Path) 
     assert again.read() == ("me", {})
     again.append()
     again.finished("b")
-    again.close()
     assert journal(tmp_path).read() == ("me", {"b": ()})
 
 
@@ -80,7 +77,6 @@ def test_a_line_that_does_not_fit_is_taken_back(tmp_path: Path, monkeypatch: pyt
         made.finished("long name")
     monkeypatch.undo()
     made.finished("b")  # as another thread would
-    made.close()
     assert journal(tmp_path).read() == ("me", {"b": ()})
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CompatibilityError, MissingExtraError, ModelweaveError, ParameterError
+from ...errors import CompatibilityError, ModelweaveError, ParameterError
+from ...extras import extra
 from .boosting import boosted
 from .combination import Combination
 from .leaves import check_leaf_sizes, leaf_rows, multiplicities
@@ -243,14 +244,6 @@ def _name(model: Any) -> str:
 
 
 def _sklearn() -> Any:
-    try:
-        import sklearn
-        import sklearn.dummy
-        import sklearn.ensemble
-        import sklearn.linear_model
-        import sklearn.neighbors
-        import sklearn.pipeline
-        import sklearn.tree
-    except ImportError:
-        raise MissingExtraError("scikit-learn", "tabular") from None
-    return sklearn
+    for part in ("dummy", "ensemble", "linear_model", "neighbors", "pipeline", "tree"):
+        extra(f"sklearn.{part}", "tabular")
+    return extra("sklearn", "tabular")

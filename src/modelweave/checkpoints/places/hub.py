@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import CheckpointError
+from ...errors import CheckpointError, OutputError
+from ...files import write_text
 from ..dtypes import Bytes
 from .place import SUBFOLDERS, TOKENIZER_FILES, LocalPlace, Place
 from .remote import BlockCache, RemoteSource, line_of, patiently
@@ -87,9 +88,9 @@ def _remember(repo: str, revision: str, commit: str) -> None:
     if _COMMIT.fullmatch(revision):
         return
     note = _cache_of(repo) / "refs" / revision
-    with contextlib.suppress(OSError):  # a cache that others own serves without it
+    with contextlib.suppress(OSError, OutputError):  # a cache that others own serves without it
         note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(commit, encoding="ascii")
+        write_text(note, commit)
 
 
 def _cache_of(repo: str) -> Path:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from ...errors import ModelweaveError, OutputError
+from ...text.sizes import human_size
 from ...version import VERSION
 from ..dtypes import DTYPES, Bytes
 from ..tensors import InFile
@@ -228,7 +229,7 @@ class FolderSink:
         free = shutil.disk_usage(self.out.parent).free
         if need > free:
             raise OutputError(
-                f"'{self.out.name}' needs {_units(need)} ({need:,} bytes) but {free:,} are free ({_units(free)}); "
+                f"'{self.out.name}' needs {human_size(need)} ({need:,} bytes) but {free:,} are free ({human_size(free)}); "
                 "make room or choose another disk"
             )
 
@@ -243,7 +244,6 @@ class FolderSink:
             self._journal.start(self._identity)
 
     def _close_files(self) -> None:
-        self._journal.close()
         self._places = {}
         while self._descriptors:
             os.close(self._descriptors.pop())
@@ -267,11 +267,3 @@ def _is_beyond_help(error: BaseException | None) -> bool:
     while error.__cause__ is not None:
         error = error.__cause__
     return isinstance(error, ModelweaveError)
-
-
-def _units(size: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
-import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from ...files import Records
 
 
 class Journal:
-    """A file that grows: a first line that says what is being written, then one line a finished tensor.
+    """Records: a first one that says what is being written, then one for each finished tensor.
 
-    A line that a kill cut short counts as not written. parked: where the file waits while the folder around it is renamed, so that it
-    is neither lost by a kill at that moment nor part of the result.
+    parked: where the file waits while the folder around it is renamed, so that it is neither lost by a kill at that moment nor part
+    of the result.
     """
 
     def __init__(self, path: Path, parked: Path, *, sync: bool = False) -> None:
-        self._path, self._parked, self._sync = path, parked, sync
-        self._lock = threading.Lock()
-        self._descriptor = -1
-        self._whole = 0
+        self._path, self._parked = path, parked
+        self._records = Records(path, sync=sync)
+        self._found: list[Any] = []
 
     def read(self) -> tuple[str | None, dict[str, tuple[str, ...]]]:
         """The identity in the first line, or None without a journal, and the finished names with their notes.
@@ -29,53 +28,26 @@ class Journal:
         Raises OSError when it cannot be read.
         """
         self.unpark()
-        try:
-            text = self._path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None, {}
-        values, self._whole = [], 0
-        for line in text.split(b"\n")[:-1]:
-            try:
-                values.append(json.loads(line))
-            except ValueError:
-                break
-            self._whole += len(line) + 1
+        values = self._found = self._records.read()
         identity = values[0].get("identity") if values and isinstance(values[0], dict) else None
         if not isinstance(identity, str):
             return None, {}
         return identity, {v[0]: tuple(v[1:]) for v in values[1:] if isinstance(v, list) and v and all(isinstance(w, str) for w in v)}
 
     def start(self, identity: str, finished: Mapping[str, tuple[str, ...]] | None = None) -> None:
-        """A new journal in place of any other; a kill leaves the old or the new one."""
-        rows = [{"identity": identity}, *([name, *notes] for name, notes in (finished or {}).items())]
-        fresh = self._path.with_name(self._path.name + ".new")
-        fresh.write_bytes("".join(json.dumps(row) + "\n" for row in rows).encode())
-        os.replace(fresh, self._path)
-        self._open()
+        """A new journal in place of any other."""
+        self._records.rewrite([{"identity": identity}, *([name, *notes] for name, notes in (finished or {}).items())])
 
     def append(self) -> None:
-        """Go on with the journal that was read, from its last whole line."""
-        os.truncate(self._path, self._whole)
-        self._open()
+        """Go on with the journal that was read; what stood behind damage is gone."""
+        self._records.rewrite(self._found)
 
     def finished(self, name: str, notes: tuple[str, ...] = ()) -> None:
         """Record one tensor; a line that does not fit on the disk is taken back."""
-        line = json.dumps([name, *notes]).encode() + b"\n"
-        with self._lock:
-            before = os.fstat(self._descriptor).st_size
-            try:
-                while line:
-                    line = line[os.write(self._descriptor, line) :]
-                if self._sync:
-                    os.fsync(self._descriptor)
-            except OSError:
-                with suppress(OSError):
-                    os.ftruncate(self._descriptor, before)
-                raise
+        self._records.append([name, *notes])
 
     def park(self) -> None:
         """Move out of the folder that is about to be renamed."""
-        self.close()
         os.replace(self._path, self._parked)
 
     def unpark(self) -> None:
@@ -90,11 +62,3 @@ class Journal:
     def remove(self) -> None:
         """What it listed counts no more."""
         self._path.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def _open(self) -> None:
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)

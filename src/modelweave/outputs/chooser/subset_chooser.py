@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import CheckpointError, CompatibilityError, ParameterError, unknown
-from ...files import write_text
+from ...extras import extra
+from ...files import write_bytes, write_json
 from .settings import MODES, Settings
 
 Array = NDArray[Any]
@@ -91,20 +92,16 @@ class SubsetChooser:
         """Write settings as JSON and weights as safetensors into a folder."""
         if self.network is None:
             raise CompatibilityError("SubsetChooser: not fitted yet; call fit first")
-        from safetensors.torch import save_file
-
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
-        save_file(self.network.state_dict(), place / "chooser.safetensors")
+        write_bytes(place / "chooser.safetensors", extra("safetensors.torch", "llm").save(self.network.state_dict()))
         scale = {"centre": self.centre.tolist(), "spread": self.spread.tolist()}
         data = {"format": FORMAT, "features": self.network[0].phi.in_features, "settings": asdict(self.settings), **scale}
-        write_text(place / "chooser.json", json.dumps(data, indent=1) + "\n")
+        write_json(place / "chooser.json", data)
 
     @classmethod
     def load(cls, folder: str | Path) -> SubsetChooser:
         """What `save` wrote."""
-        from safetensors.torch import load_file
-
         from .train import build
 
         try:
@@ -116,7 +113,7 @@ class SubsetChooser:
         found = cls(**data["settings"])
         found.centre, found.spread = (np.asarray(data[key], np.float32) for key in ("centre", "spread"))
         found.network = build(found.settings, data["features"])
-        found.network.load_state_dict(load_file(Path(folder) / "chooser.safetensors"))
+        found.network.load_state_dict(extra("safetensors.torch", "llm").load_file(Path(folder) / "chooser.safetensors"))
         return found
 
 

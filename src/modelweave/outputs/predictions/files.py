@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError, MissingExtraError
+from ...errors import InputError
 from ...extras import extra
 
 ENDINGS = (".csv", ".parquet")
@@ -91,10 +91,11 @@ def read_table(file: Path) -> Any:
     pandas = extra("pandas", "tabular")
     if not file.is_file():
         raise InputError(f"{file}: expected a CSV or Parquet file, found {'a folder' if file.exists() else 'nothing'}")
+    is_parquet = file.suffix.lower() == ".parquet"
+    if is_parquet:
+        extra("pyarrow", "parquet")
     try:
-        table = pandas.read_parquet(file) if file.suffix.lower() == ".parquet" else pandas.read_csv(file, dtype={0: str})
-    except ImportError:
-        raise MissingExtraError("pyarrow", "parquet") from None
+        table = pandas.read_parquet(file) if is_parquet else pandas.read_csv(file, dtype={0: str})
     except (ValueError, OSError, pandas.errors.ParserError) as error:
         raise InputError(f"{file}: cannot be read as a table: {str(error).splitlines()[0]}") from None
     if table.index.name is not None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from ...errors import CheckpointError, MissingExtraError
+from ...errors import CheckpointError
+from ...extras import extra
 from .column_types import ColumnTypes, Levels, numbers, words
 from .text_features import Standard
 
@@ -86,10 +87,7 @@ class FolderTokens:
 
 def load_pretrained(kind: str, folder: str | Path) -> Any:
     """AutoModel or AutoTokenizer of a folder. Raises CheckpointError where it holds none."""
-    try:
-        import transformers
-    except ImportError:
-        raise MissingExtraError("transformers", "llm") from None
+    transformers = extra("transformers", "llm")
     try:
         return getattr(transformers, kind).from_pretrained(str(folder))
     except (OSError, ValueError) as error:

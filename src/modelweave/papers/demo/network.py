@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import MissingExtraError
+from ...extras import extra
 from .tasks import Split
 
 if TYPE_CHECKING:
@@ -21,10 +21,7 @@ def new_network(*, seed: int) -> Any:
     """
     import torch
 
-    try:
-        from transformers import ViTConfig, ViTForImageClassification
-    except ImportError:
-        raise MissingExtraError("transformers", "llm") from None
+    transformers = extra("transformers", "llm")
     options: dict[str, Any] = {
         "image_size": 8,
         "patch_size": 2,
@@ -39,10 +36,10 @@ def new_network(*, seed: int) -> Any:
         # the usual 0.02 suits widths of 768; at 64 it starves the attention and training stalls for many epochs
         "initializer_range": 0.1,
     }
-    config = ViTConfig(**options)
+    config = transformers.ViTConfig(**options)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return ViTForImageClassification(config)
+        return transformers.ViTForImageClassification(config)
 
 
 def train(network: Any, data: Split, *, epochs: int, rate: float, seed: int, batch: int = 32) -> None:

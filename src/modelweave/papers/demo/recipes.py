@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...errors import ModelweaveError
+from ...files import write_text
 
 OPTIONS: Mapping[str, tuple[Mapping[str, float | bool], Mapping[str, float | bool]]] = {
     "linear": ({"weight": 1.0}, {}),
@@ -71,7 +72,7 @@ def write_recipes(folder: Path, specialists: Sequence[str]) -> tuple[Path, ...]:
     texts = {method: recipe(method, specialists) for method in OPTIONS}
     texts["slerp"] = slerp_recipe(specialists[0], specialists[1])
     for method, text in texts.items():
-        (folder / f"{method}.yml").write_text(text, encoding="utf-8")
+        write_text(folder / f"{method}.yml", text)
     return tuple(folder / f"{method}.yml" for method in texts)
 
 

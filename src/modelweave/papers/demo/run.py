@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import OutputError
+from ...files import write_json, write_text
 from .network import load_network, new_network, probabilities, save_network, train
 from .plot import plot_scores, require_matplotlib
 from .recipes import merge_by_command, write_recipes
@@ -70,8 +70,8 @@ def run_demo(
     plot = folder / "accuracy.png"
     plot_scores(rows, VIEWS, best_single=best, file=plot)
     result = DemoResult(folder, VIEWS, rows, best, len(test.labels), plot, time.monotonic() - begin)
-    (folder / "table.md").write_text("\n".join([*table_lines(result), ""]), encoding="utf-8")
-    (folder / RESULT).write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")
+    write_text(folder / "table.md", "\n".join([*table_lines(result), ""]))
+    write_json(folder / RESULT, result.as_dict())
     return result
 
 

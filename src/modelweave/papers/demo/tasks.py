@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...errors import MissingExtraError
+from ...extras import extra
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,11 +25,7 @@ def load_digits(train: int, test: int, *, seed: int) -> tuple[Split, Split]:
     """The digits that come with scikit-learn (1,797 images of 8 x 8), shuffled, as a training and a test split."""
     import torch
 
-    try:
-        from sklearn.datasets import load_digits as bundled  # type: ignore[import-untyped,unused-ignore]
-    except ImportError:
-        raise MissingExtraError("scikit-learn", "tabular") from None
-    data = bundled()
+    data = extra("sklearn.datasets", "tabular").load_digits()
     images = torch.tensor(data.images, dtype=torch.float32).div(16).unsqueeze(1)
     labels = torch.tensor(data.target, dtype=torch.int64)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))

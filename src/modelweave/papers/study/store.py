@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import OutputError
+from ...files import Records
 
 Row = dict[str, Any]
 
@@ -29,28 +29,18 @@ class Store:
     """A file of rows, each with a `key`; of several with one key the last counts, and a line cut short by a kill counts as none."""
 
     def __init__(self, file: Path) -> None:
-        self.file = file
-        self._rows: dict[str, Row] = {}
+        self._records = Records(file)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            text = file.read_text(encoding="utf-8") if file.exists() else ""
-            if text and not text.endswith("\n"):
-                with file.open("a", encoding="utf-8") as lines:
-                    lines.write("\n")
+            found = self._records.read(past_damage=True)
         except OSError as error:
             raise OutputError(f"{file}: the study's results cannot be kept there: {error.strerror}") from None
-        for line in text.splitlines():
-            try:
-                row = json.loads(line)
-                self._rows[row["key"]] = row
-            except (ValueError, KeyError, TypeError):
-                continue
+        self._rows: dict[str, Row] = {row["key"]: row for row in found if isinstance(row, dict) and "key" in row}
 
     def row(self, key: str, make: Callable[[], Row]) -> Row:
         """The row of that key; made and written if it is not there."""
         if key not in self._rows:
             row = {"key": key, **make()}
-            with self.file.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(row) + "\n")
+            self._records.append(row)
             self._rows[key] = row
         return self._rows[key]
