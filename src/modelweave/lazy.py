@@ -14,9 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from .errors import MissingExtraError
-
-_EXTRAS = {"sklearn": "scikit-learn", "scipy": "scipy", "pandas": "pandas"}
+from .extras import extras_named
 
 
 @cache
@@ -41,13 +39,8 @@ def lazy(module: str, file: str, package: str | None) -> tuple[Callable[[str], A
         if name not in homes(file):
             raise AttributeError(f"module '{module}' has no attribute '{name}'")
         home, inner = homes(file)[name]
-        try:
+        with extras_named():
             value = import_module(home + inner, package) if home.endswith(".") else getattr(import_module(home, package), inner)
-        except ModuleNotFoundError as error:
-            missing = (error.name or "").partition(".")[0]
-            if missing not in _EXTRAS:
-                raise
-            raise MissingExtraError(_EXTRAS[missing], "tabular") from None
         setattr(sys.modules[module], name, value)
         return value
 

@@ -230,7 +230,7 @@ def test_room_is_counted_less_what_is_there(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(folder.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100})())
     assert resumed(tmp_path / "out") == {"a", "b", "c"}
     with (
-        pytest.raises(OutputError, match=r"needs 36\.\d kB \(36,\d{3} bytes\) but 100 are free .100 bytes.; make room"),
+        pytest.raises(OutputError, match=r"needs 36\.\d kB \(36,\d{3} bytes\) but 100 are free .100 B.; make room"),
         open_sink(tmp_path / "new"),
     ):
         pass

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from typing import Any
 
-from ...errors import MissingExtraError, ParameterError
+from ...errors import ParameterError
+from ...extras import extras_named
 from ..index import PAPERS, Paper
 from .checks import Check, Finding
 from .rows import Row, Rows
@@ -70,14 +71,10 @@ def reproduce(paper: int | Paper, seeds: Sequence[int] = (0, 1, 2)) -> Result:
     if row is None or not row.module:
         known = ", ".join(str(p.number) for p in PAPERS.values() if p.module)
         raise ParameterError(f"paper {paper if row is None else row.number} has no experiment yet; those that have one: {known}")
-    try:
+    with extras_named():
         experiment: Experiment = import_module(row.module, "modelweave.papers").EXPERIMENT
         began = time.perf_counter()
         rows = [{"seed": seed, **found} for seed in seeds for found in experiment.run(seed)]
-    except ModuleNotFoundError as error:
-        if error.name in ("sklearn", "matplotlib"):
-            raise MissingExtraError("scikit-learn", "tabular") from error
-        raise
     findings = tuple(experiment.judge(rows))
     seconds = time.perf_counter() - began
     return Result(

@@ -7,17 +7,16 @@ fine-tunes, and the log-perplexities that scores are measured from.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sysconfig
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import CompatibilityError, MissingExtraError
+from ...errors import CompatibilityError
+from ...extras import extra
+from ...files import whole, write_json
 from ..worlds.smollm import fine_tune, is_held_out, load_smollm, log_perplexity, split_module, token_windows
 
 if TYPE_CHECKING:
@@ -101,13 +100,9 @@ def relative(found: Any, base_windows: Any, base: Any, own: Any) -> NDArray[np.f
 
 def make_language(seed: int, cache: Path, *, sizes: Sizes | None = None, load: Callable[[], tuple[Any, Any]] = load_smollm) -> Problem:
     """Fine-tune, or read what an earlier run left; needs 2.3 GB of disk and, the first time, about 8 minutes on two cores."""
-    try:
-        logging: Any = import_module("transformers.utils.logging")
-    except ImportError:
-        raise MissingExtraError("transformers", "llm") from None
     from .suites import Problem
 
-    logging.disable_progress_bar()
+    extra("transformers.utils.logging", "llm").disable_progress_bar()
     sizes = sizes or Sizes()
     settings = json.dumps([2, seed, vars(sizes), DOMAINS])
     folder = cache / f"lm-{seed}-{zlib.crc32(settings.encode()):08x}"
@@ -116,7 +111,7 @@ def make_language(seed: int, cache: Path, *, sizes: Sizes | None = None, load: C
     windows = _read_windows(folder)
     file = folder / "losses.json"
     if not file.is_file():
-        _write_whole(file, lambda place: place.write_text(json.dumps(_losses(folder, windows))))
+        write_json(file, _losses(folder, windows))
     score = Evaluator(folder, windows, _read, json.loads(file.read_text()))
     return Problem(folder / "base", [folder / _slug(d) for d in DOMAINS], DOMAINS, score)
 
@@ -124,14 +119,17 @@ def make_language(seed: int, cache: Path, *, sizes: Sizes | None = None, load: C
 def _make_models(folder: Path, sizes: Sizes, seed: int, load: Callable[[], tuple[Any, Any]]) -> None:
     if not (folder / "base").is_dir() or not (folder / "windows.safetensors").is_file():
         model, tokenizer = load()
-        _write_whole(folder / "windows.safetensors", lambda place: _save_windows(place, tokenizer, sizes))
-        _write_whole(folder / "base", model.save_pretrained)
+        with whole(folder / "windows.safetensors") as place:
+            _save_windows(place, tokenizer, sizes)
+        with whole(folder / "base") as place:
+            model.save_pretrained(place)
     windows = _read_windows(folder)
     for domain in DOMAINS:
         if not (folder / _slug(domain)).is_dir():
             model = _read(folder / "base")
             fine_tune(model, windows[domain]["train"], steps=sizes.steps, batch=sizes.batch, seed=seed)
-            _write_whole(folder / _slug(domain), model.save_pretrained)
+            with whole(folder / _slug(domain)) as place:
+                model.save_pretrained(place)
 
 
 def _losses(folder: Path, windows: Windows) -> dict[str, Any]:
@@ -200,11 +198,3 @@ def _read(folder: Path) -> Any:
 
 def _slug(domain: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in domain.lower())
-
-
-def _write_whole(target: Path, write: Callable[[Path], Any]) -> None:
-    """Let a file or folder appear under its name only when it is whole."""
-    place = target.with_name(f".{target.name}.part")
-    shutil.rmtree(place, ignore_errors=True)
-    write(place)
-    os.replace(place, target)

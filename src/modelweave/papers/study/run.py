@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...catalog import METHODS
-from ...errors import MissingExtraError, ModelweaveError, ParameterError, unknown
+from ...errors import ModelweaveError, ParameterError, unknown
+from ...extras import extras_named
 from ...row import Method
 from .meter import Meter
 from .store import Row, Store
@@ -116,12 +117,8 @@ class Bench:
     @cached_property
     def problem(self) -> Problem:
         """Members trained, or read from the cache's folder."""
-        try:
+        with extras_named():
             return self.setting.make(self.seed, self.cache)
-        except ModuleNotFoundError as error:
-            if error.name == "sklearn":
-                raise MissingExtraError("scikit-learn", "tabular") from error
-            raise
 
     def _row(self, what: Sequence[Any], make: Callable[[], Row]) -> Row:
         made: Any = self.setting.make

