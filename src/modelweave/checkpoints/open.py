@@ -24,11 +24,16 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[^+]*)?://.+", re.DOTALL)
 def open_checkpoint(source: Any, *, label: str | None = None, near: str | os.PathLike[str] | None = None) -> Checkpoint:
     """The checkpoint behind a name or object, from its headers alone.
 
-    source: a folder, a file (.safetensors, .bin, .pt, .pth, .ckpt; only that file), an fsspec address of either, a hub id
-    `org/name` or `org/name@revision`, each also as `base+adapter`; an nn.Module; a mapping from name to torch tensor or numpy
-    array; or a Checkpoint, which is returned as it is. A path that exists wins over any other reading.
-    label: how messages name it. near: the folder where relative paths are looked up after the current one.
-    Raises CheckpointError for what is missing or damaged, UnsafeFileError for what would run code or leave its folder.
+    Args:
+        source: a folder, a file (.safetensors, .bin, .pt, .pth, .ckpt; only that file), an fsspec address of either, a hub id `org/name` or
+            `org/name@revision`, each also as `base+adapter`; an nn.Module; a mapping from name to torch tensor or NumPy array; or a
+            Checkpoint, which is returned as it is. A path that exists wins over any other reading.
+        label: how messages name it.
+        near: the folder where relative paths are looked up after the current one.
+
+    Raises:
+        CheckpointError: for what is missing or damaged.
+        UnsafeFileError: for what would run code or leave its folder.
 
     >>> import numpy as np
     >>> open_checkpoint({"w": np.zeros((2, 3), np.float32)})["w"].shape

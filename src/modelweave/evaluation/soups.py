@@ -37,13 +37,20 @@ class Soup(NamedTuple):
 def greedy_soup(models: Sequence[Any] | Mapping[str, Any], score: Callable[[State], float], *, strict: bool = False) -> Soup:
     """Go through the members from the best to the worst and keep each that does not lower the score of the average.
 
-    models: paths, hub ids, modules or state dicts, in a list or by name; files are read when they are needed.
-    score: of a state dict on held-out data, higher is better; it is called for each member and for each candidate after the first.
-    strict: accept only what raises the score, as the authors' code does; the paper accepts equals. Members of equal score
-    keep their order. Averages are taken in float64 and rounded once. Tensors of whole numbers come from the best member.
-    Raises CompatibilityError for no models and for models that differ in names or shapes, ParameterError for scores that are no numbers
-    and for a score that changes a member, as one does that loads states into it.
-    Source: Wortsman et al. 2022, arXiv 2203.05482, recipe 1.
+    Members of equal score keep their order. Averages are taken in float64 and rounded once. Tensors of whole numbers come from the best
+    member. Source: Wortsman et al. 2022, arXiv 2203.05482, recipe 1.
+
+    Args:
+        models: paths, hub ids, modules or state dicts, in a list or by name; files are read when they are needed.
+        score: of a state dict on held-out data, higher is better; called for each member and for each candidate after the first.
+        strict: accept only what raises the score, as the authors' code does; the paper accepts equals.
+
+    Returns:
+        The soup's state dict, its members and every candidate's score.
+
+    Raises:
+        CompatibilityError: for no models and for models that differ in names or shapes.
+        ParameterError: for scores that are no numbers, and for a score that changes a member, as one does that loads states into it.
 
     >>> import torch
     >>> runs = [{"w": torch.tensor(value)} for value in (3.0, 1.0, 8.0)]

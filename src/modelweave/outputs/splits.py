@@ -30,8 +30,16 @@ class Split:
     lies before its test rows, so that the first block of rows is never tested; rows of one moment stay together. With both, rows
     of a group that is tested do not learn.
 
-    folds: at least 2. repeats: rounds with other draws, 1 with time. gap: with time, so many moments before the test rows are left out.
     It has the methods of a scikit-learn splitter, too.
+
+    Args:
+        folds: at least 2.
+        repeats: rounds with other draws, 1 with time.
+        seed: of the draws.
+        gap: with time, so many moments before the test rows are left out.
+
+    Raises:
+        ParameterError: for a value out of range.
 
     >>> [fold.test.tolist() for fold in Split(folds=2).over([0, 0, 1, 1], time=[1, 2, 2, 3])]
     [[1, 2], [3]]
@@ -51,9 +59,16 @@ class Split:
     def over(
         self, y: ArrayLike, *, groups: ArrayLike | None = None, time: ArrayLike | None = None, classes: bool | None = None
     ) -> list[Fold]:
-        """The folds of rows with these targets. classes: whether y are labels to spread evenly; words, flags and codes are.
+        """The folds of rows with these targets.
 
-        Raises CompatibilityError when there are fewer rows, groups or moments than folds.
+        Args:
+            y: (rows,) labels or numbers.
+            groups: (rows,) rows of one group are never on both sides of a fold.
+            time: (rows,) a fold learns only from what lies before its test rows.
+            classes: whether y are labels to spread evenly; words, flags and codes are.
+
+        Raises:
+            CompatibilityError: when there are fewer rows, groups or moments than folds.
         """
         targets = np.asarray(y)
         rows = len(targets)

@@ -22,7 +22,7 @@ def inverse_box_cox(draws: Any, box_cox: float = 0.0) -> Any:
     """Positive magnitudes from normal draws: max(0, 1 + box_cox u)^(1 / box_cox), and exp(u) at box_cox 0.
 
     draws: an array or a tensor of any shape. box_cox: any finite number; below 0, where 1 + box_cox u <= 0, the magnitude is infinite.
-    Source: paper 56, arXiv 2409.00908, and its code.
+    Source: arXiv 2409.00908, section 3, and its code.
 
     >>> inverse_box_cox(np.array([-3.0, -1, 0, 1]), 0.5)
     array([0.  , 0.25, 1.  , 2.25])
@@ -48,13 +48,23 @@ def margin_derivatives(
     d = -min(inverse_box_cox(draws), clip); the i-th smallest d goes to the i-th smallest margin; where margin > tail, d is multiplied
     by tail / margin; then offset is taken off.
 
-    margins: (batch,), y f(x) with y in {-1, +1}. draws: (batch,), standard normal, in any order. Both NumPy arrays or both tensors of one
-    device. box_cox: of the magnitudes. clip: largest magnitude before the offset, above 0, or None. tail: margin from which
-    magnitudes fall as 1 / margin, above 0, or None. offset: from 0. Returns (batch,) in the margins' dtype (float64 from whole
-    numbers). Nothing is differentiated through. Equal margins get their derivatives in the order of rows.
-    Usable as a gradient elsewhere: the derivative of row b by its score is y_b d_b.
-    Raises ParameterError for options, CompatibilityError for shapes that differ or are empty.
-    Source: paper 56, arXiv 2409.00908; clip, tail and offset as in its code.
+    Nothing is differentiated through. Equal margins get their derivatives in the order of rows. Usable as a gradient elsewhere: the
+    derivative of row b by its score is y_b d_b. Source: arXiv 2409.00908, section 3; clip, tail and offset as in its code.
+
+    Args:
+        margins: (batch,), y f(x) with y in {-1, +1}.
+        draws: (batch,), standard normal, in any order; as margins a NumPy array or a tensor on the same device.
+        box_cox: power of the inverse Box-Cox transform that makes the magnitudes.
+        clip: largest magnitude before the offset, above 0, or None.
+        tail: margin from which magnitudes fall as 1 / margin, above 0, or None.
+        offset: from 0.
+
+    Returns:
+        (batch,) in the margins' dtype, float64 from whole numbers.
+
+    Raises:
+        ParameterError: for options.
+        CompatibilityError: for shapes that differ or are empty.
 
     >>> z, u = np.array([-0.5, 2.0, 0.3, 1.5]), np.array([0.2, -1.0, 0.5, -2.0])
     >>> margin_derivatives(z, u).round(6)
@@ -86,19 +96,25 @@ class EnsLoss(torch.nn.Module):
     WARNING: the value is not a loss. It can be below 0 and two batches' values do not compare. Log, stop early and schedule
     by the logistic loss or the accuracy instead. Its gradient alone is what it is for.
 
-    seed: of this module's own generator; the global one is neither read nor moved. The generator lives on the CPU whatever the device of
-    the scores, and it is part of state_dict(), copies and pickles, with box_cox and the number of calls: a resumed run goes on
-    identically. Under data parallelism give every process its own seed. Every call draws, also without gradient: use another for
-    validation.
-    box_cox, clip, tail, offset: see margin_derivatives. period: every so many calls box_cox is drawn anew from U(-1, 1); None for
-    never, which is what the published results use (their code counts epochs there).
-
     Called with scores, (batch,) or (batch, 1), before any sigmoid, and targets of 0 and 1 in either of these shapes. Half precision is
     raised to float32. Predict class 1 where the score is above 0; a score has no scale, so calibrate before reading it as a
-    probability.
-    Raises ParameterError for options; CompatibilityError for shapes that do not fit, an empty batch and targets other than 0 and 1
-    (looked at in every batch on the CPU, in the first one elsewhere, where looking stalls the device).
-    Source: paper 56, arXiv 2409.00908.
+    probability. The generator lives on the CPU whatever the device of the scores, and it is part of state_dict(), copies and pickles,
+    with box_cox and the number of calls: a resumed run goes on identically. Every call draws, also without gradient: use another
+    criterion for validation. Source: arXiv 2409.00908, algorithm 1.
+
+    Args:
+        seed: of this module's own generator; the global one is neither read nor moved. Under data parallelism give every process its own.
+        box_cox: see `margin_derivatives`, as are clip, tail and offset.
+        period: every so many calls box_cox is drawn anew from U(-1, 1); None for never, which is what the published results use (their
+            code counts epochs there).
+        clip: largest magnitude.
+        tail: margin from which magnitudes fall.
+        offset: taken off every derivative.
+
+    Raises:
+        ParameterError: for options.
+        CompatibilityError: for shapes that do not fit, an empty batch and targets other than 0 and 1 (looked at in every batch on the CPU, in
+            the first one elsewhere, where looking stalls the device).
 
     >>> scores = torch.tensor([0.5, -2.0, 0.3], requires_grad=True)
     >>> EnsLoss(seed=0)(scores, torch.tensor([1.0, 0.0, 0.0])).backward()

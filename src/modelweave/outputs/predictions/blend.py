@@ -51,19 +51,31 @@ def blend(
     The method's rule is fitted in folds and compared, on the rows left out, with the best member (chosen in the same folds) and the
     plain mean. Where it does not beat both, the better of them is returned, unless fall_back is False (as it is with a preset).
 
-    members: name to predictions: (rows, classes) probabilities, (rows,) probabilities of the second class, or numbers; pandas tables
-        are matched by column and by index. A row that is NaN throughout is not covered by that member.
-    y: (rows,) labels or numbers. labels: the classes in the order of columns; sorted classes of y by default.
-    method: a name in `predictions.LEARNERS`, or `auto`, which chooses among several in folds of its own. options: its parameters.
-    metric: log_loss (the default for classes), brier, accuracy, roc_auc; rmse (for numbers), mse, mae, r2.
-    preset: `autogluon` or `auto_sklearn`: greedy selection exactly as there.
-    provenance: `out_of_fold` or `hold_out`, for all or by member; `in_sample` is refused.
-    groups: rows of one group are never on both sides of a fold. time: rows in its order; folds look only back.
-    segments: a word a row, known when predicting, for per_group. sample_weight: of each row in the loss.
-    calibration: a temperature for `members`, the `blend`, `both` or `none`, fitted in the same folds.
-
-    Raises InputError for arrays that are no predictions, CompatibilityError for those that do not fit, ParameterError for options.
     Source: Caruana et al. 2004 for `greedy`; the others as their rows say.
+
+    Args:
+        members: name to predictions: (rows, classes) probabilities, (rows,) probabilities of the second class, or numbers; pandas tables are
+            matched by column and by index. A row that is NaN throughout is not covered by that member.
+        y: (rows,) labels or numbers.
+        method: a name in `predictions.LEARNERS`, or `auto`, which chooses among several in folds of its own.
+        metric: log_loss (the default for classes), brier, accuracy, roc_auc; rmse (for numbers), mse, mae, r2.
+        preset: `autogluon` or `auto_sklearn`: greedy selection exactly as there.
+        provenance: `out_of_fold` or `hold_out`, for all or by member; `in_sample` is refused.
+        labels: the classes in the order of columns; sorted classes of y by default.
+        groups: (rows,) rows of one group are never on both sides of a fold.
+        time: (rows,) rows in its order; folds look only back.
+        segments: (rows,) a word a row, known when predicting, for per_group.
+        sample_weight: (rows,) of each row in the loss.
+        folds: of the verdict, a number or a `Split`.
+        calibration: a temperature for `members`, the `blend`, `both` or `none`, fitted in the same folds.
+        fall_back: whether the better baseline is returned where the method does not beat both.
+        seed: of folds and draws.
+        options: the method's parameters.
+
+    Raises:
+        InputError: for arrays that are no predictions.
+        CompatibilityError: for arrays that do not fit each other.
+        ParameterError: for options.
 
     >>> import modelweave
     >>> y = np.array([0, 1] * 20)
