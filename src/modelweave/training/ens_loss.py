@@ -113,8 +113,8 @@ class EnsLoss(torch.nn.Module):
 
     Raises:
         ParameterError: for options.
-        CompatibilityError: for shapes that do not fit, an empty batch and targets other than 0 and 1 (looked at in every batch on the CPU, in
-            the first one elsewhere, where looking stalls the device).
+        CompatibilityError: for shapes that do not fit, an empty batch and targets other than 0 and 1 (looked at in every batch on the CPU,
+            in the first one elsewhere, where looking stalls the device).
 
     >>> scores = torch.tensor([0.5, -2.0, 0.3], requires_grad=True)
     >>> EnsLoss(seed=0)(scores, torch.tensor([1.0, 0.0, 0.0])).backward()

@@ -54,8 +54,8 @@ def blend(
     Source: Caruana et al. 2004 for `greedy`; the others as their rows say.
 
     Args:
-        members: name to predictions: (rows, classes) probabilities, (rows,) probabilities of the second class, or numbers; pandas tables are
-            matched by column and by index. A row that is NaN throughout is not covered by that member.
+        members: name to predictions: (rows, classes) probabilities, (rows,) probabilities of the second class, or numbers; pandas tables
+            are matched by column and by index. A row that is NaN throughout is not covered by that member.
         y: (rows,) labels or numbers.
         method: a name in `predictions.LEARNERS`, or `auto`, which chooses among several in folds of its own.
         metric: log_loss (the default for classes), brier, accuracy, roc_auc; rmse (for numbers), mse, mae, r2.
