@@ -337,6 +337,7 @@ __attribute__((target("avx512f"))) static void keep_bits_avx512(float *x, long n
 #define REAL float
 #define ABS fabsf
 #define UINT uint32_t
+#define INT int32_t
 #define ABS_MASK 0x7fffffffu
 #define INF_BITS 0x7f800000u
 #define SUFFIX _f
@@ -346,6 +347,7 @@ __attribute__((target("avx512f"))) static void keep_bits_avx512(float *x, long n
 #undef REAL
 #undef ABS
 #undef UINT
+#undef INT
 #undef ABS_MASK
 #undef INF_BITS
 #undef SUFFIX
@@ -355,6 +357,7 @@ __attribute__((target("avx512f"))) static void keep_bits_avx512(float *x, long n
 #define REAL double
 #define ABS fabs
 #define UINT uint64_t
+#define INT int64_t
 #define ABS_MASK 0x7fffffffffffffffull
 #define INF_BITS 0x7ff0000000000000ull
 #define SUFFIX _d

@@ -179,6 +179,12 @@ class Kernels(Protocol):
         to the first two columns of out (n, 3).
         """
 
+    def mark_blocks(self, chunk: Chunk, selections: NDArray[Any], row: int, blocks: NDArray[np.int64], out: Floats) -> int:
+        """Keep the largest entries of each block of a row that no earlier input keeps, for each input with KEEP_BITS.
+
+        blocks: (n, 2), how many stay of how many neighbours. Bits and out as in rank_chance.
+        """
+
 
 class _Source(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in ("data", "dtype", "file", "offset", "room", "from", "upto")]
@@ -232,7 +238,7 @@ class CompiledKernels:
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path))
         library.mw_prepare()
-        names = ("gram", "sum", "histogram", "selected_sums", "vote", "balance", "rank_chance", "formula", "measure")
+        names = ("gram", "sum", "histogram", "selected_sums", "vote", "balance", "rank_chance", "mark_blocks", "formula", "measure")
         self._functions: dict[str, tuple[Any, Any]] = {}
         for name in names:
             narrow, wide = getattr(library, f"mw_{name}_f"), getattr(library, f"mw_{name}_d")
@@ -326,6 +332,9 @@ class CompiledKernels:
 
     def rank_chance(self, chunk: Chunk, selections: NDArray[Any], row: int, chances: Floats, out: Floats) -> int:
         return self._call("rank_chance", chunk, ctypes.c_long(row), ctypes.c_uint64(chunk.start), _at(selections), _at(chances), _at(out))
+
+    def mark_blocks(self, chunk: Chunk, selections: NDArray[Any], row: int, blocks: NDArray[np.int64], out: Floats) -> int:
+        return self._call("mark_blocks", chunk, ctypes.c_long(row), ctypes.c_uint64(chunk.start), _at(selections), _at(blocks), _at(out))
 
 
 def library_path() -> Path | None:

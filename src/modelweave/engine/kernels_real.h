@@ -639,3 +639,73 @@ EXPORT CLONES uint64_t NAME(mw_rank_chance)(Inputs *in, long row, uint64_t place
     free(b);
     return bad;
 }
+
+/* The n-th largest of the sizes, of which at least n are not negative; a good guess saves steps and changes nothing. */
+CLONES static INT NAME(nth_largest)(const INT *restrict size, long len, long n, INT guess) {
+    INT lo = 0, hi = 0;
+    for (long k = 0; k < len; k++) hi = size[k] > hi ? size[k] : hi;
+    while (lo < hi) { /* it is among [lo, hi] */
+        INT middle = guess > lo && guess <= hi ? guess : hi - (hi - lo) / 2, from = hi, under = 0, count = 0;
+        for (long k = 0; k < len; k++) {
+            INT in = size[k] >= middle ? size[k] : hi, out = size[k] < middle ? size[k] : 0;
+            from = in < from ? in : from;
+            under = out > under ? out : under;
+            count += size[k] >= middle;
+        }
+        if (count == n) return from;
+        if (count > n) lo = from;
+        else hi = under;
+        guess = 0;
+    }
+    return lo;
+}
+
+/* Keep the n largest of those that are not taken, of equal ones the first, and take them. Returns the smallest size kept, as a guess. */
+CLONES static INT NAME(take_largest)(const REAL *restrict x, long len, long n, INT *restrict size, uint8_t *restrict taken, uint8_t *restrict keep,
+                                     INT guess) {
+    INT left = 0, more = 0, equal = 0;
+    for (long k = 0; k < len; k++) size[k] = taken[k] ? -1 : (INT)NAME(magnitude)(x[k]);
+    for (long k = 0; k < len; k++) left += size[k] >= 0;
+    INT edge = left > n ? NAME(nth_largest)(size, len, n, guess) : 0;
+    for (long k = 0; k < len; k++) more += size[k] > edge, equal += size[k] == edge;
+    int split = more + equal > n;
+    for (long k = 0; k < len; k++) keep[k] = split ? size[k] > edge : size[k] >= edge;
+    for (long k = 0, quota = n - more; split && quota > 0; k++)
+        if (size[k] == edge) keep[k] = 1, quota--;
+    for (long k = 0; k < len; k++) taken[k] |= keep[k];
+    return edge;
+}
+
+/* For each row of each input with KEEP_BITS, one input after another: of every blocks[2i + 1] neighbours the blocks[2i] largest stay that
+ * no earlier input keeps; a shorter block at the end keeps its share, rounded up. Sets bits; sums as mw_rank_chance. */
+EXPORT CLONES uint64_t NAME(mw_mark_blocks)(Inputs *in, long row, uint64_t place, const Selection *selections, const int64_t *blocks, double *out) {
+    REAL *b = malloc((size_t)(2 * BLOCK + in->n * row) * sizeof(REAL)), *kept = b + BLOCK, *x = kept + BLOCK;
+    INT *size = malloc((size_t)(row + in->n) * sizeof(INT)), *guess = size + row;
+    uint8_t *taken = malloc((size_t)(2 * row)), *keep = taken + row;
+    uint64_t bad = 0;
+    for (int i = 0; i < in->n; i++) guess[i] = 0;
+    for (long r = 0; r * row < in->count; r++) {
+        for (long at = 0; at < row; at += BLOCK) bad |= NAME(load)(in, r * row + at, row - at < BLOCK ? row - at : BLOCK, b, x + at, row);
+        memset(taken, 0, (size_t)row);
+        for (int i = 0; i < in->n; i++) {
+            const REAL *values = x + i * row;
+            const long n = blocks[2 * i], m = blocks[2 * i + 1];
+            if (selections[i].kind != KEEP_BITS) continue;
+            for (long at = 0; at < row; at += m) {
+                long len = row - at < m ? row - at : m, stay = len < m ? (n * len + m - 1) / m : n;
+                guess[i] = NAME(take_largest)(values + at, len, stay, size, taken + at, keep + at, guess[i]);
+            }
+            for (long at = 0; at < row; at += BLOCK) {
+                long len = row - at < BLOCK ? row - at : BLOCK;
+                for (long k = 0; k < len; k++) kept[k] = keep[at + k] ? values[at + k] : 0;
+                out[3 * i] += NAME(norm1)(values + at, len);
+                out[3 * i + 1] += NAME(norm1)(kept, len);
+            }
+            pack_bits(keep, row, selections[i].bits, place + (uint64_t)(r * row) - selections[i].bits_from);
+        }
+    }
+    free(taken);
+    free(size);
+    free(b);
+    return bad;
+}

@@ -165,16 +165,18 @@ class TorchKernels:
         chances = (low if row > 1 else 0.5 * (low + high)) + slope * (0.5 * ends.double())
         below = (chances * 2**24 + 0.5).long().reshape(-1)
         keep = self._draws(chunk.start, chunk.count, int(s["key0"]), int(s["key1"])) < below
-        at = chunk.start - int(s["bits_from"])
-        bits = _memory(int(s["bits"]), (at + chunk.count + 7) // 8)
-        held = np.unpackbits(bits, bitorder="little")
-        held[at : at + chunk.count] = keep.numpy()
-        bits[:] = np.packbits(held, bitorder="little")
-        values = lines.reshape(-1).double().abs()
-        for start in range(0, chunk.count, BLOCK):
-            part = values[start : start + BLOCK]
-            out[0] += float(part.sum())
-            out[1] += float((part * keep[start : start + BLOCK]).sum())
+        _set_bits(chunk, s, keep)
+        _add_norms(lines.reshape(-1), keep, out)
+
+    def mark_blocks(self, chunk: Chunk, selections: NDArray[Any], row: int, blocks: NDArray[np.int64], out: Floats) -> int:
+        _, deltas, flags = self._load(chunk)
+        free = torch.ones(chunk.count // row, row, dtype=torch.bool)
+        for i in np.flatnonzero(selections["kind"] == KEEP_BITS):
+            keep = _largest_of_blocks(deltas[i].reshape(-1, row), free, *blocks[i].tolist())
+            free &= ~keep
+            _set_bits(chunk, selections[i], keep.reshape(-1))
+            _add_norms(deltas[i], keep.reshape(-1), out[i])
+        return flags
 
     def _values(self, data: Bytes, dtype: str, wide: bool) -> Tensor:
         stored = torch.from_numpy(data).view(getattr(torch, DTYPES[dtype].torch))
@@ -236,6 +238,36 @@ class TorchKernels:
         place = torch.arange(start, start + count, dtype=torch.int64)
         high = torch.tensor(key1) ^ _mix(place >> 32, 0)
         return _mix((place & _U32) ^ key0, high) >> 8
+
+
+def _set_bits(chunk: Chunk, s: Any, keep: Tensor) -> None:
+    """Write which entries of a chunk stay where the selection's bits are."""
+    at = chunk.start - int(s["bits_from"])
+    bits = _memory(int(s["bits"]), (at + chunk.count + 7) // 8)
+    held = np.unpackbits(bits, bitorder="little")
+    held[at : at + chunk.count] = keep.numpy()
+    bits[:] = np.packbits(held, bitorder="little")
+
+
+def _add_norms(values: Tensor, keep: Tensor, out: Floats) -> None:
+    """Add the sums of all and of the kept magnitudes to the first two."""
+    sizes = values.double().abs()
+    for start in range(0, len(sizes), BLOCK):
+        part = sizes[start : start + BLOCK]
+        out[0] += float(part.sum())
+        out[1] += float((part * keep[start : start + BLOCK]).sum())
+
+
+def _largest_of_blocks(rows: Tensor, free: Tensor, n: int, m: int) -> Tensor:
+    """(rows, row) of true and false: of every m neighbours the n largest of the free ones, of equal ones the first."""
+    row = rows.shape[1]
+    room = torch.full((-(-row // m),), n)
+    if row % m:
+        room[-1] = -(-n * (row % m) // m)
+    sizes = torch.nn.functional.pad(torch.where(free, rows.abs(), -1.0), (0, -row % m), value=-1.0).reshape(len(rows), -1, m)
+    order = sizes.argsort(dim=-1, descending=True, stable=True)
+    rank = torch.empty_like(order).scatter_(-1, order, torch.arange(m).expand_as(order))
+    return ((rank < room[:, None]) & (sizes >= 0)).reshape(len(rows), -1)[:, :row]
 
 
 _STEPS: dict[str, Callable[..., Tensor]] = {

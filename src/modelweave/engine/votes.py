@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..recipes.planning.plan import TensorPlan
-from ..weights.part import Chance, Mix, Ranks, spec_of
+from ..weights.part import Blocks, Chance, Mix, Ranks, spec_of
 from .kernels import KEEP_BITS, KEEP_CHANCE, KEEP_WINDOW, OUTPUT_BIT, SELECTION, Chunk, Mixing, Room
 from .order_statistics import Edge, differences, find, pattern_space
 from .scheduler import Stages, Task
@@ -124,12 +124,12 @@ def _mix(plan: TensorPlan, energy: NDArray[np.float64] | None) -> Mix:
 def _row(plan: TensorPlan, part: Callable[..., Any]) -> int:
     """How many elements must be seen together for a part's selection: a row where it ranks within rows."""
     answers = _answers(plan, part)
-    if any(isinstance(answer, Ranks) and answer.by_row for answer in answers):
+    if any(isinstance(answer, Blocks) or (isinstance(answer, Ranks) and answer.by_row) for answer in answers):
         return last_axis(plan.shape)
     return row_length(plan.shape) if any(isinstance(answer, Chance) and answer.low != answer.high for answer in answers) else 1
 
 
-def _answers(plan: TensorPlan, part: Callable[..., Any]) -> list[Ranks | Chance]:
+def _answers(plan: TensorPlan, part: Callable[..., Any]) -> list[Ranks | Chance | Blocks]:
     spec = spec_of(part)
     if spec.kind == "shared_selection":
         return []
@@ -139,13 +139,13 @@ def _answers(plan: TensorPlan, part: Callable[..., Any]) -> list[Ranks | Chance]
 
 def _choose(
     bench: Workbench, plan: TensorPlan, part: Callable[..., Any], chosen: _Selections, seed: int
-) -> tuple[list[Edge], dict[int, Ranks | Chance]]:
+) -> tuple[list[Edge], dict[int, Ranks | Chance | Blocks]]:
     """Translate each member's selection: edges to find, answers that depend on ranks in a row, or settled records."""
     edges: list[Edge] = []
-    by_row: dict[int, Ranks | Chance] = {}
+    by_row: dict[int, Ranks | Chance | Blocks] = {}
     for i, answer in enumerate(_answers(plan, part)):
         record, member = chosen.records[i], plan.members[i] if plan.members else i
-        if isinstance(answer, Ranks) and answer.by_row:
+        if isinstance(answer, Blocks) or (isinstance(answer, Ranks) and answer.by_row):
             record["kind"] = KEEP_BITS
             by_row[i] = answer
         elif isinstance(answer, Ranks):
@@ -185,7 +185,7 @@ def _marking(
     bench: Workbench,
     plan: TensorPlan,
     chosen: _Selections,
-    by_row: Mapping[int, Ranks | Chance],
+    by_row: Mapping[int, Ranks | Chance | Blocks],
     row: int,
     span: int,
     start: int,
@@ -196,6 +196,7 @@ def _marking(
         chosen.bits.setdefault(i, []).append(np.zeros((stop - start + 7) // 8, np.uint8))
 
     ranks = {i: answer for i, answer in by_row.items() if isinstance(answer, Ranks)}
+    blocks = np.array([(c.n, c.m) if isinstance(c := by_row.get(i), Blocks) else (0, 0) for i in range(len(plan.inputs))], np.int64)
     chances = np.array([(c.low, c.high) if isinstance(c := by_row.get(i), Chance) else (1, 1) for i in range(len(plan.inputs))], np.float64)
 
     def by_ranks(own: Scratch) -> NDArray[np.float64]:
@@ -206,14 +207,17 @@ def _marking(
                 _mark_ranks(values[i].reshape(-1, row), answer, chosen.bits[i][span], at - start, out[i])
         return out
 
-    def by_chances(own: Scratch) -> NDArray[np.float64]:
+    def by_kernel(own: Scratch) -> NDArray[np.float64]:
         out = np.zeros((len(plan.inputs), 3))
         records, _ = chosen.for_span(span, start, pattern_space(plan))
         for chunk in bench.stream(own, plan, start, stop, row):
-            bench.check(plan, bench.kernels.rank_chance(chunk, records, row, chances, out))
+            if blocks.any():
+                bench.check(plan, bench.kernels.mark_blocks(chunk, records, row, blocks, out))
+            else:
+                bench.check(plan, bench.kernels.rank_chance(chunk, records, row, chances, out))
         return out
 
-    return by_ranks if ranks else by_chances
+    return by_ranks if ranks else by_kernel
 
 
 def _mark_ranks(magnitudes: NDArray[Any], ranks: Ranks, bits: NDArray[np.uint8], at: int, out: NDArray[np.float64]) -> None:

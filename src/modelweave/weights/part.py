@@ -3,7 +3,7 @@
 Most methods need no arithmetic of their own. A part then looks at a few statistics and answers with numbers, and two kernels
 that all methods share carry them out in one pass over the bytes:
 
-- a *selection* `(count, **options) -> Ranks | Chance` says which entries of a delta stay,
+- a *selection* `(count, **options) -> Ranks | Chance | Blocks` says which entries of a delta stay,
 - a *mixing* `(members, **options) -> Mix` says how the selected deltas become one direction,
 - *coefficients* `(gram, members, **options) -> array` give one factor a model (or one a model and row).
 
@@ -46,6 +46,17 @@ class Chance:
 
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Keep, of every m neighbours in a row, the n largest that no earlier member keeps; equal ones rank by place.
+
+    A shorter block at the end of a row keeps its share, n / m rounded up. Where earlier members keep m - n or more, the rest has to do.
+    """
+
+    n: int
+    m: int
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ def _attach(spec: Spec) -> Callable[[F], F]:
 
 
 def selection(*options: str, row: bool = False) -> Callable[[F], F]:
-    """A part `(count, *, options of one member) -> Ranks | Chance`, for each delta alone; row: it gets the length of a row second."""
+    """A part `(count, *, options of one member) -> Ranks | Chance | Blocks`, for each delta; row: it gets the length of a row second."""
     return _attach(Spec("selection", options, row=row))
 
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..row import Method, Needs, Parameter
-from .combine.cabs import cabs
 from .combine.consensus import consensus
 from .combine.emr import emr, own_entries
 from .combine.magmax import magmax
+from .combine.mixing import weighted_sum
 from .combine.pcb import pcb
 from .options import SCALE, SCOPE, WEIGHT
+from .per_delta.cabs import cabs
 
 
 def _at_most_m(options: Mapping[str, Any]) -> str | None:
@@ -96,7 +97,8 @@ ROWS: tuple[Method, ...] = (
         "CABS",
         "base + scale * sum_j w_j of the n largest changes in every m neighbours that no earlier member has taken",
         "Yang et al. 2025, arXiv 2503.01874; authors' code",
-        combine=cabs,
+        per_delta=(cabs,),
+        combine=weighted_sum,
         parameters=(
             WEIGHT,
             Parameter("n", "int", 64, at_least=1, help="entries of a block that a member keeps"),

@@ -9,7 +9,7 @@ from ..part import Members, Mix, column, mixing
 
 
 @mixing("normalize")
-def weighted_sum(members: Members, *, normalize: bool) -> Mix:
+def weighted_sum(members: Members, *, normalize: bool = False) -> Mix:
     """sum_j w_j d_j, divided by sum_j w_j when normalized (not when that sum is 0). Source: Ilharco et al. 2022, section 2.
 
     >>> weighted_sum([{"weight": 1.0}, {"weight": 3.0}], normalize=True)
