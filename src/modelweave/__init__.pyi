@@ -32,11 +32,11 @@ from .outputs.estimators.repeated_folds import RepeatedFoldClassifier as Repeate
 from .outputs.estimators.repeated_folds import RepeatedFoldRegressor as RepeatedFoldRegressor
 from .outputs.estimators.stack import StackClassifier as StackClassifier
 from .outputs.estimators.stack import StackRegressor as StackRegressor
-from .outputs.estimators.text_table import TextTableClassifier as TextTableClassifier
-from .outputs.estimators.text_table import TextTableRegressor as TextTableRegressor
 from .outputs.predictions.blend import blend as blend
 from .outputs.predictions.blended import Blend as Blend
 from .outputs.splits import Split as Split
+from .outputs.text_table.estimators import TextTableClassifier as TextTableClassifier
+from .outputs.text_table.estimators import TextTableRegressor as TextTableRegressor
 from .predictions import LEARNERS as LEARNERS
 from .predictions import UniversalMixture as UniversalMixture
 from .predictions import prompt_weights as prompt_weights

@@ -22,6 +22,7 @@ from .outputs.geolocation.rasterize import retriever_map as retriever_map
 from .outputs.geolocation.recall_figure import draw_recall_vs_area as draw_recall_vs_area
 from .outputs.geolocation.recall_vs_area import recall_vs_area as recall_vs_area
 from .outputs.geolocation.strata import by_attribute as by_attribute
+from .outputs.leak import find_leak as find_leak
 from .outputs.portfolios.growth_factors import forecaster_returns as forecaster_returns
 from .outputs.portfolios.growth_factors import growth_factors as growth_factors
 from .outputs.portfolios.preference import buy_and_hold as buy_and_hold
@@ -39,4 +40,3 @@ from .outputs.predictions.report import html_report as html_report
 from .outputs.predictions.report import write_report as write_report
 from .outputs.prompts.clip import clip_embeddings as clip_embeddings
 from .outputs.prompts.prompt_weights import prompt_weights as prompt_weights
-from .outputs.text_table.leak import find_leak as find_leak

@@ -1,4 +1,4 @@
-"""Whether losses on rows that were used are too good to be true on new ones."""
+"""Whether predictions flatter the rows they were made for: those that a level learns from against those of new rows."""
 
 from __future__ import annotations
 
@@ -11,39 +11,54 @@ from numpy.typing import NDArray
 from ..errors import CompatibilityError
 
 Array = NDArray[Any]
+SURE = 3.0
+"""So many standard errors must lie between the mean losses on used and on new rows before predictions count as flattering."""
 
 
 @dataclass(frozen=True)
 class Leak:
-    """gap: mean loss on new rows less that on the rows used. error: the gap's standard error. times: the ratio of the two means.
-
-    sure, much: from how many errors and from which ratio on it is no chance.
-    """
+    """gap: mean loss on new rows less that on the rows used. error: the gap's standard error."""
 
     name: str
     gap: float
     error: float
-    times: float = np.inf
-    sure: float = 3.0
-    much: float = 1.0
 
     @property
     def flagged(self) -> bool:
         """Whether the losses are better on the rows used than chance allows."""
-        return self.gap > self.sure * self.error and self.times > self.much
+        return self.gap > SURE * self.error
 
 
-def compare_losses(name: str, used: Array, new: Array, *, sure: float = 3.0, much: float = 1.0) -> Leak:
-    """gap = mean(new) - mean(used), error = sqrt(var(used) / n + var(new) / m); flagged above `sure` errors and `much` times the loss.
+def find_leak(name: str, fed: Array, y: Array, new: Array, y_new: Array, *, groups: Array | None = None, new_groups: Any = None) -> Leak:
+    """Compare a member's predictions as a higher level was given them with its predictions of rows that nothing has seen.
 
-    used, new: one loss an independent unit, such as a row or the mean of a group. It cannot tell a leak from a drift between the two.
-    Raises CompatibilityError for fewer than two units of either.
+    gap = mean loss(new) - mean loss(fed), error = sqrt(var(fed) / n + var(new) / m), flagged above 3 errors. The loss is
+    the Brier score of class numbers, which no single row can dominate, and the squared distance of floats; of rows of a group, which
+    err together, the mean counts once. Out-of-fold predictions are like those of new rows, or a little worse. It cannot tell a leak
+    from a drift between the two sets of rows.
 
-    >>> compare_losses("a", np.array([0.0, 0.1, 0.0, 0.1]), np.array([0.9, 1.0, 0.9, 1.0])).flagged
+    fed, new: (rows,) or (rows, columns), NaN where there is none. Raises CompatibilityError for fewer than two rows or groups.
+
+    >>> y = np.array([0, 1] * 50)
+    >>> find_leak("sees all", np.where(y, 0.9, 0.1), y, np.full(100, 0.5), y).flagged
     True
     """
-    if min(len(used), len(new)) < 2:
-        raise CompatibilityError(f"leak: '{name}' covers {len(used)} and {len(new)} rows; expected at least 2 of each kind")
-    error = float(np.sqrt(used.var(ddof=1) / len(used) + new.var(ddof=1) / len(new)))
-    before, after = float(used.mean()), float(new.mean())
-    return Leak(name, after - before, error, after / before if before > 0 else np.inf, sure, much)
+    used, unseen = _losses(fed, y, groups), _losses(new, y_new, new_groups)
+    if min(len(used), len(unseen)) < 2:
+        raise CompatibilityError(f"leak: '{name}' covers {len(used)} and {len(unseen)} rows; expected at least 2 of each kind")
+    error = float(np.sqrt(used.var(ddof=1) / len(used) + unseen.var(ddof=1) / len(unseen)))
+    return Leak(name, float(unseen.mean() - used.mean()), error)
+
+
+def _losses(p: Array, y: Array, groups: Array | None) -> Array:
+    """One loss a row that has a prediction, or the mean of each group."""
+    there = ~np.isnan(p.reshape(len(p), -1)).any(axis=1)
+    p, y = p[there], y[there]
+    if y.dtype.kind in "iub":
+        p = p if p.ndim == 2 else np.column_stack([1 - p, p])
+        y = np.eye(p.shape[1])[y]
+    losses = ((p - y) ** 2).reshape(len(p), -1).sum(axis=1)
+    if groups is None:
+        return np.asarray(losses)
+    units = np.unique(groups[there], return_inverse=True)[1].reshape(-1)
+    return np.asarray(np.bincount(units, losses) / np.bincount(units))

@@ -227,8 +227,8 @@ def test_several_outputs() -> None:
 def test_sets_are_those_of_the_blend() -> None:
     found = BlendClassifier(classifiers(), cv=3).fit(IRIS, WORDS)
     arrays = {name: models[0].predict_proba(IRIS) for name, models in found.estimators_.items()}
-    sets = found.predict_set(IRIS, miss=0.05)
-    np.testing.assert_array_equal(sets, found.blend_.predict_set(arrays, miss=0.05))
+    sets = found.predict_set(IRIS, alpha=0.05)
+    np.testing.assert_array_equal(sets, found.blend_.predict_set(arrays, alpha=0.05))
     assert sets[np.arange(150), KIND].mean() >= 0.95
 
 

@@ -152,10 +152,15 @@ def test_a_group_that_gives_the_class_away_does_not_pass_the_guard() -> None:
     assert (found.out_of_fold_["memory"] == 0.5).all()
 
 
-def test_too_little_to_judge_is_said() -> None:
+def test_where_nothing_can_be_judged_nothing_is_stacked() -> None:
     X, y = make_rows(60, 1)
     found = StackClassifier(honest(), LogisticRegression(), passthrough=False, cv=5).fit(X, y)
-    assert not found.guard_.judged and found.guard_.stacks
-    assert "12 rows held out are too few" in str(found.guard_)
-    found = StackClassifier(honest(), LogisticRegression(), passthrough=False, cv=KFold(2)).fit(*make_rows(200, 1))
-    assert not found.guard_.judged and "ask for more folds" in str(found.guard_)
+    assert not found.guard_.judged and not found.guard_.stacks and found.levels_ == 1
+    assert "12 rows held out are too few" in str(found.guard_) and "the blend is kept" in str(found.guard_)
+    asked = StackClassifier(honest(), LogisticRegression(), passthrough=False, cv=5, guard=None).fit(X, y)
+    assert asked.levels_ == 2
+    X, y = make_rows(200, 1)
+    found = StackClassifier(honest(), LogisticRegression(), passthrough=False, cv=KFold(2)).fit(X, y)
+    assert not found.guard_.judged and "ask for more folds" in str(found.guard_) and found.levels_ == 1
+    found = StackClassifier(honest(), LogisticRegression(), passthrough=False, cv=3).fit(X, y, groups=np.arange(200) // 50)
+    assert not found.guard_.judged and "of one group" in str(found.guard_) and found.levels_ == 1

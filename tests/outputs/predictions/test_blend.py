@@ -10,7 +10,7 @@ import pytest
 
 import modelweave
 from modelweave import Blend, Split, blend
-from modelweave.errors import CompatibilityError, InputError, ModelweaveError, ParameterError
+from modelweave.errors import CompatibilityError, InputError, ModelweaveError, ModelweaveWarning, ParameterError
 from modelweave.outputs.predictions.calibration import reliability
 from modelweave.outputs.predictions.metrics import METRICS
 from modelweave.outputs.predictions.rules import temper
@@ -143,9 +143,9 @@ def test_temperatures_mend_members_that_are_too_sure(calibration: str) -> None:
     y = np.array([random.choice(3, p=row) for row in p])
     sure = {f"m{i}": temper(random.dirichlet(np.ones(3), 600) * 0.05 + p * 0.95, 0.25) for i in range(3)}
     plain = blend(sure, y, method="simplex")
-    mended = blend(sure, y, method="simplex", calibration=calibration, fall_back=False)
-    assert mended.verdict.scores["simplex"] < plain.verdict.scores["simplex"] - 0.1
-    assert reliability(mended.predict(sure), y).error < reliability(plain.predict(sure), y).error / 2
+    calibrated = blend(sure, y, method="simplex", calibration=calibration, fall_back=False)
+    assert calibrated.verdict.scores["simplex"] < plain.verdict.scores["simplex"] - 0.1
+    assert reliability(calibrated.predict(sure), y).error < reliability(plain.predict(sure), y).error / 2
 
 
 def test_auto_takes_what_is_best_on_rows_left_out() -> None:
@@ -158,15 +158,15 @@ def test_auto_takes_what_is_best_on_rows_left_out() -> None:
 def test_sets_hold_the_truth_as_often_as_asked() -> None:
     found = blend(MEMBERS, Y)
     fresh, y = make_members(77, 4000)
-    for miss in (0.1, 0.3):
-        sets = found.predict_set(fresh, miss=miss)
+    for alpha in (0.1, 0.3):
+        sets = found.predict_set(fresh, alpha=alpha)
         held = sets[np.arange(4000), y].mean()
-        assert abs(held - (1 - miss)) < 0.04
+        assert abs(held - (1 - alpha)) < 0.04
     numbers, t = make_numbers(1, 500)
-    ends = blend(numbers, t).predict_set(numbers, miss=0.2)
+    ends = blend(numbers, t).predict_set(numbers, alpha=0.2)
     assert np.mean((ends[:, 0] <= t) & (t <= ends[:, 1])) == pytest.approx(0.8, abs=0.03)
-    with pytest.raises(ParameterError, match="miss: must be between 0 and 1"):
-        found.predict_set(fresh, miss=1)
+    with pytest.raises(ParameterError, match="alpha: must be between 0 and 1"):
+        found.predict_set(fresh, alpha=1)
 
 
 def test_what_is_saved_predicts_the_same(tmp_path: Any) -> None:
@@ -194,6 +194,29 @@ def test_what_is_saved_predicts_the_same(tmp_path: Any) -> None:
     with pytest.raises(ModelweaveError, match="cannot be written"):
         found.save(tmp_path / "none" / "blend.json")
     assert [file.name for file in tmp_path.iterdir()] == ["blend.json"]
+
+
+def test_a_blend_saved_under_older_names_is_read() -> None:
+    found = blend(MEMBERS, Y)
+    data = found.to_dict()
+    older = {"strangeness" if key == "nonconformity" else key: value for key, value in data.items()}
+    assert "nonconformity" not in older and len(found.nonconformity) == len(Y)
+    assert Blend.from_json(json.dumps(older)).to_dict() == data
+
+
+def test_the_former_name_of_alpha_is_taken_with_a_warning() -> None:
+    found = blend(MEMBERS, Y)
+    with pytest.warns(ModelweaveWarning, match="miss is called alpha now"):
+        sets = found.predict_set(MEMBERS, miss=0.3)
+    assert np.array_equal(sets, found.predict_set(MEMBERS, alpha=0.3))
+
+
+def test_without_folds_nothing_is_judged() -> None:
+    found = blend(MEMBERS, Y, folds=None)
+    assert not found.verdict.judged and "no rows can be left out" in str(found.verdict) and found.nonconformity == ()
+    assert found.weights == blend(MEMBERS, Y, fall_back=False).weights
+    with pytest.raises(CompatibilityError, match="made without rows left out"):
+        found.predict_set(MEMBERS)
 
 
 def test_the_order_of_members_does_not_matter() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 
-from modelweave.outputs.predictions.calibration import conformity, entropy, reliability, temperature, threshold
+from modelweave.outputs.predictions.calibration import entropy, nonconformity, reliability, temperature, threshold
 from modelweave.outputs.predictions.metrics import METRICS
 from modelweave.outputs.predictions.rules import temper
 
@@ -50,9 +50,9 @@ def test_thresholds_by_hand() -> None:
     assert threshold([0.3, 0.1, 0.2, 0.4], 0.1) == np.inf, "four rows cannot promise nine in ten"
 
 
-def test_strangeness_and_entropy() -> None:
-    assert conformity(np.array([[0.7, 0.3]]), np.array([1]), True) == pytest.approx([0.7])
-    assert conformity(np.array([0.7]), np.array([1]), True) == pytest.approx([0.3])
-    assert conformity(np.array([2.0]), np.array([3.5]), False) == pytest.approx([1.5])
-    assert conformity(np.array([[2.0, 1.0]]), np.array([[3.5, 1.0]]), False) == pytest.approx([1.5])
+def test_nonconformity_and_entropy() -> None:
+    assert nonconformity(np.array([[0.7, 0.3]]), np.array([1]), True) == pytest.approx([0.7])
+    assert nonconformity(np.array([0.7]), np.array([1]), True) == pytest.approx([0.3])
+    assert nonconformity(np.array([2.0]), np.array([3.5]), False) == pytest.approx([1.5])
+    assert nonconformity(np.array([[2.0, 1.0]]), np.array([[3.5, 1.0]]), False) == pytest.approx([1.5])
     assert entropy(np.array([0.5])) == pytest.approx([np.log(2)]) and entropy(np.array([[1.0, 0.0]])) == pytest.approx([0.0])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 GOOD, BAD = ("good", "fine", "works", "love"), ("bad", "poor", "broke", "hate")
 
@@ -34,3 +35,16 @@ CHEAP = {
     "network": {"epochs": 2, "width": 8, "depth": 1},
     "network_text": {"epochs": 2, "width": 8, "depth": 1},
 }
+
+
+class Spy(ClassifierMixin, BaseEstimator):
+    """Keeps the row numbers it has learnt from (a planted column) and the table; says the truth of rows it knows."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.classes_, self.table_ = np.unique(y), X
+        self.known_ = dict(zip(X["row"].tolist(), np.asarray(y).tolist(), strict=True))
+        return self
+
+    def predict_proba(self, X):
+        p = np.array([self.known_.get(row, 0.5) for row in X["row"].tolist()], float)
+        return np.column_stack([1 - p, p])

@@ -2,7 +2,7 @@
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from modelweave.outputs.estimators.text_table import TextTableClassifier, TextTableRegressor
+from modelweave.outputs.text_table.estimators import TextTableClassifier, TextTableRegressor
 
 NOT_EXACT = {"check_sample_weight_equivalence_on_dense_data": "folds, counts and scales see rows, not weights"}
 STACK = {"members": ("linear", "extra_trees"), "folds": 2, "options": {"extra_trees": {"trees": 4}}, "guard": False}

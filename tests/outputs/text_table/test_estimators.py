@@ -11,10 +11,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from modelweave.errors import CompatibilityError, ParameterError
-from modelweave.outputs.estimators.text_table import TextTableClassifier, TextTableRegressor
 from modelweave.outputs.splits import Split
+from modelweave.outputs.text_table.estimators import TextTableClassifier, TextTableRegressor
 
-from .made import CHEAP, made
+from .made import CHEAP, Spy, made
 
 TABLE, Y = made(160)
 NEW, Y_NEW = made(150, seed=9)
@@ -35,27 +35,27 @@ def test_each_mode_predicts_labels(mode, refit_full):
     assert p.shape == (150, 2) and roc_auc_score(Y_NEW, p[:, 1]) > 0.7
     np.testing.assert_allclose(p.sum(axis=1), 1)
     np.testing.assert_array_equal(model.predict(NEW), NAMES[(p[:, 1] > 0.5).astype(int)])
-    used = [node for node in model.fitted_.nodes if model.weights_[node.name] > 0]
+    used = [models for name, models in model.estimators_.items() if model.weights_[name] > 0]
     bags = {"single": 1, "weighted": 1, "stack": 1 if refit_full else 3}[mode]
-    assert {len(node.found.models) for node in used} == {bags}
+    assert {len(models) for models in used} == {bags}
     assert sum(model.weights_.values()) == pytest.approx(1) and min(model.weights_.values()) >= 0
 
 
 def test_single_is_the_best_on_the_hold_out_fitted_on_all_rows():
-    from modelweave.outputs.text_table.members import Linear
+    from modelweave.outputs.text_table.members import LinearModel
 
     model = TextTableClassifier(["gbm_tabular", "linear"], mode="single", options=CHEAP).fit(TABLE, Y)
     fold = Split(5).holdout(Y)
-    by_hand = Linear(model.column_types_).fit(TABLE.iloc[fold.train], Y[fold.train]).predict_proba(TABLE.iloc[fold.test])
+    by_hand = LinearModel(model.column_types_).fit(TABLE.iloc[fold.train], Y[fold.train]).predict_proba(TABLE.iloc[fold.test])
     assert model.board_[0]["member"] == "linear"
     assert model.board_[0]["score"] == pytest.approx(-np.log(by_hand[np.arange(len(fold.test)), Y[fold.test]]).mean())
-    np.testing.assert_array_equal(model.predict_proba(NEW), Linear(model.column_types_).fit(TABLE, Y).predict_proba(NEW))
+    np.testing.assert_array_equal(model.predict_proba(NEW), LinearModel(model.column_types_).fit(TABLE, Y).predict_proba(NEW))
 
 
 def test_the_ensemble_is_its_weights_times_its_members():
     model = TextTableClassifier(FEW[:3], folds=3, options=CHEAP, calibrate=False, guard=False).fit(TABLE, Y)
     members = model.predict_members(NEW)
-    assert set(members) == {node.name for node in model.fitted_.nodes} == set(model.weights_)
+    assert set(members) == set(model.estimators_) == set(model.weights_)
     by_hand = sum(weight * members[name] for name, weight in model.weights_.items())
     np.testing.assert_allclose(model.predict_proba(NEW), by_hand)
 
@@ -76,7 +76,7 @@ def test_the_leaderboard(stack):
     assert board["score"].is_monotonic_increasing
     assert {"weighted ensemble", *FEW} <= set(board["member"])
     assert (board["fit seconds"] > 0).all() and (board["predict seconds"] > 0).all()
-    assert stack.guard_ is not None and stack.guard_.reason.startswith("log_loss")
+    assert stack.guard_ is not None and stack.guard_.reason.startswith("stacking") and "log_loss" in stack.guard_.reason
     assert (board["level"].max() == 3) == stack.guard_.kept
 
 
@@ -112,18 +112,23 @@ def test_numbers(mode):
 
 
 def test_groups_and_time_are_kept_in_every_split():
-    groups = np.arange(160) // 5
-    model = TextTableClassifier(["linear"], folds=4).fit(TABLE, Y, groups=groups)
-    for node in model.fitted_.nodes:
-        for fold in node.found.folds:
-            assert not set(groups[fold.train]) & set(groups[fold.test])
-    moments = np.random.default_rng(0).permutation(160)
+    groups, moments = np.arange(160) // 5, np.random.default_rng(0).permutation(160)
+    spies = {"one": Spy(), "two": Spy()}
+    table = TABLE.assign(row=np.arange(160.0))
     for mode in ("weighted", "stack"):
-        model = TextTableClassifier(["linear", "gbm"], mode=mode, folds=3, options=CHEAP).fit(TABLE, Y, time=moments)
-        for node in model.fitted_.nodes:
-            for fold in node.found.folds:
-                assert moments[fold.train].max() < moments[fold.test].min()
-        assert np.isfinite(model.predict_proba(NEW)).all()
+        model = TextTableClassifier(spies, mode=mode, folds=4, guard=False).fit(table, Y, groups=groups)
+        for seen in rows_of(model):
+            # whole groups only, and in a stack every row is out of one fold
+            assert len(seen) in (160, 120) and all(set(np.flatnonzero(groups == groups[row])) <= seen for row in seen)
+        model = TextTableClassifier(spies, mode=mode, folds=4, guard=False).fit(table, Y, time=moments)
+        for seen in rows_of(model)[: 1 if mode == "weighted" else 4]:
+            assert moments[list(seen)].max() == len(seen) - 1
+        assert np.isfinite(model.predict_proba(NEW.assign(row=-1.0))).all()
+
+
+def rows_of(model):
+    """The rows that each model has learnt from, level by level."""
+    return [set(map(int, one.known_)) for models in model.estimators_.values() for one in models]
 
 
 def test_weights_of_rows_reach_members_and_scores():
@@ -181,9 +186,9 @@ def test_wrong_options(options, message):
         (TABLE, np.zeros(160), {}, "one class"),
         (TABLE, np.r_[Y[:-1], np.nan], {}, "y contains NaN"),
         (TABLE, [None, *NAMES[Y[1:]]], {}, "row 0 is missing"),
-        (TABLE.iloc[:1], [1], {}, "n_samples = 1"),
+        (TABLE.iloc[:1], [1], {}, "got 1 sample"),
         (TABLE, Y[:-1], {}, "inconsistent numbers of samples"),
-        (TABLE, Y, {"sample_weight": np.zeros(160)}, "every weight is zero"),
+        (TABLE, Y, {"sample_weight": np.zeros(160)}, "all weights are zero"),
         (TABLE, Y, {"groups": [1, 2]}, "groups: expected one value for each of 160 rows"),
         (TABLE.assign(size=np.inf), Y, {}, "'size' is infinite in row 0"),
     ],

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from modelweave.errors import CheckpointError, ParameterError
 from modelweave.outputs.text_table.column_types import ColumnTypes, column_types
-from modelweave.outputs.text_table.members import Boosting, ExtraTrees, Linear
+from modelweave.outputs.text_table.members import Boosting, ExtraTrees, LinearModel
 from modelweave.outputs.text_table.named import DEFAULT, MEMBERS, choose
 from modelweave.outputs.text_table.network_member import Network
 
@@ -22,11 +22,11 @@ STRANGE = pd.DataFrame({"size": [None, 1e30, 0.0], "shop": ["west", None, "north
 
 
 def cheap(kind, **more):
-    options = {Boosting: CHEAP["gbm"], ExtraTrees: CHEAP["extra_trees"], Linear: {}, Network: CHEAP["network"]}[kind]
+    options = {Boosting: CHEAP["gbm"], ExtraTrees: CHEAP["extra_trees"], LinearModel: {}, Network: CHEAP["network"]}[kind]
     return kind(**{"types": TYPES, **options, **more})
 
 
-@pytest.mark.parametrize("kind", [Boosting, ExtraTrees, Linear, Network])
+@pytest.mark.parametrize("kind", [Boosting, ExtraTrees, LinearModel, Network])
 def test_each_member_learns_repeats_itself_and_takes_what_it_has_not_seen(kind):
     table, y = made(400, seed=1)
     options = {"epochs": 12, "width": 16, "rate": 5e-3, "batch": 32} if kind is Network else {}
@@ -40,7 +40,7 @@ def test_each_member_learns_repeats_itself_and_takes_what_it_has_not_seen(kind):
     assert np.isfinite(model.predict_proba(STRANGE)).all()
 
 
-@pytest.mark.parametrize("kind", [Boosting, ExtraTrees, Linear, Network])
+@pytest.mark.parametrize("kind", [Boosting, ExtraTrees, LinearModel, Network])
 def test_numbers_are_predicted_in_their_own_units(kind):
     random = np.random.default_rng(0)
     table = pd.DataFrame({"x": random.uniform(-1, 1, 300)})
@@ -50,7 +50,7 @@ def test_numbers_are_predicted_in_their_own_units(kind):
     assert np.sqrt(np.mean((model.predict(table) - y) ** 2)) < 8
 
 
-@pytest.mark.parametrize("kind", [Boosting, ExtraTrees, Linear, Network])
+@pytest.mark.parametrize("kind", [Boosting, ExtraTrees, LinearModel, Network])
 def test_rows_without_weight_do_not_teach(kind):
     table, y = made(200)
     doubled = pd.concat([table, table], ignore_index=True)
@@ -121,7 +121,7 @@ def test_frozen_vectors_are_the_encoders_own(folder):
     from transformers import AutoModel, AutoTokenizer
 
     row = choose("gbm_pre_embedding", TYPES, classification=True, encoder=folder, options={"gbm_pre_embedding": CHEAP["gbm"]})[0]
-    model = row.make(TYPES).fit(TABLE, Y)
+    model = row.estimator.fit(TABLE, Y)
     texts = ["good w1", "bad"]
     batch = AutoTokenizer.from_pretrained(folder)(texts, return_tensors="pt", padding=True)
     with torch.inference_mode():
@@ -135,7 +135,7 @@ def test_frozen_vectors_are_the_encoders_own(folder):
 @pytest.mark.parametrize(("name", "width"), [("gbm_text_embedding", 8), ("gbm_multimodal_embedding", 24)])
 def test_vectors_of_a_trained_network_go_to_trees(name, width):
     options = {name: {**CHEAP["gbm"], "network": {**CHEAP["network"], "epochs": 6}}}
-    model = choose(name, TYPES, classification=True, options=options)[0].make(TYPES)
+    model = choose(name, TYPES, classification=True, options=options)[0].estimator
     table, y = made(300, seed=3)
     model.fit(table, y, sample_weight=np.ones(300), groups=np.arange(300) // 2)
     features = model.features_.transform(TABLE)
@@ -147,7 +147,7 @@ def test_vectors_of_a_trained_network_go_to_trees(name, width):
 
 def test_frozen_vectors_need_an_encoder():
     with pytest.raises(ParameterError, match="give the folder of one"):
-        choose("gbm_pre_embedding", TYPES, classification=True)[0].make(TYPES).fit(TABLE, Y)
+        choose("gbm_pre_embedding", TYPES, classification=True)[0].estimator.fit(TABLE, Y)
 
 
 def test_lightgbm_is_used_where_it_is(monkeypatch):
@@ -189,7 +189,7 @@ def test_what_a_table_has_no_columns_for_is_left_out():
 )
 def test_unknown_words(names, options, message):
     with pytest.raises(ParameterError, match=message):
-        choose(names, TYPES, classification=True, options=options)[0].make(TYPES)
+        choose(names, TYPES, classification=True, options=options)
 
 
 @pytest.mark.parametrize(("member", "message"), [(Boosting(TYPES, engine="xgb"), "engine"), (Network(TYPES, fusion="mid"), "fusion")])
@@ -200,5 +200,5 @@ def test_unknown_choices(member, message):
 
 def test_every_row_can_be_made():
     for name in MEMBERS:
-        member = choose(name, TYPES, classification=True)[0].make(TYPES)
+        member = choose(name, TYPES, classification=True)[0].estimator
         assert clone(member).get_params().keys() == member.get_params().keys()

@@ -6,14 +6,14 @@ import torch
 from modelweave.outputs.predictions.metrics import METRICS
 from modelweave.outputs.text_table import training
 from modelweave.outputs.text_table.column_types import ColumnTypes
-from modelweave.outputs.text_table.network import Block, FusionNetwork, SmallEncoder, rates
+from modelweave.outputs.text_table.network import AttentionBlock, FusionNetwork, SmallEncoder, rates
 from modelweave.outputs.text_table.network_inputs import CLS, SEP, UNKNOWN, InputEncoder, Inputs, Words
 from modelweave.outputs.text_table.training import Schedule, outputs_of, train
 
 
 def test_a_block_is_what_torch_calls_multi_head_attention():
     torch.manual_seed(0)
-    block = Block(8, 2, 0.0).double()
+    block = AttentionBlock(8, 2, 0.0).double()
     x = torch.randn(3, 5, 8, dtype=torch.float64)
     mask = torch.arange(5) < torch.tensor([[5], [3], [1]])
     peer = torch.nn.MultiheadAttention(8, 2, batch_first=True, dtype=torch.float64)

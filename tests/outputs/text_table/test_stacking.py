@@ -1,182 +1,97 @@
-from dataclasses import replace
+"""Text tables as stacks: members with typed columns on levels, and the guard."""
+
+from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from modelweave.errors import CompatibilityError
+from modelweave import TextTableClassifier
+from modelweave.errors import CompatibilityError, ParameterError
+from modelweave.outputs.estimators.table import Table
+from modelweave.outputs.estimators.tower import TowerPlan, blend_covered, finish, fit_level, fit_levels, spoken
+from modelweave.outputs.leak import find_leak
 from modelweave.outputs.predictions.learner import About
 from modelweave.outputs.predictions.metrics import METRICS
-from modelweave.outputs.splits import Fold, Split
+from modelweave.outputs.splits import Split
 from modelweave.outputs.text_table.column_types import column_types
-from modelweave.outputs.text_table.guard import try_stacking
-from modelweave.outputs.text_table.leak import find_leak
 from modelweave.outputs.text_table.named import choose
-from modelweave.outputs.text_table.recipe import fit_plan
-from modelweave.outputs.text_table.stack import Plan, fit_stack
-from modelweave.outputs.text_table.stacking import (
-    Problem,
-    check_folds,
-    covered,
-    feeders,
-    fit_level,
-    fit_upper_level,
-    predict_nodes,
-    with_predictions,
-)
-from modelweave.outputs.text_table.weights import weigh
 
-from .made import CHEAP, made
+from .made import CHEAP, Spy, made
 
 
-class Spy(ClassifierMixin, BaseEstimator):
-    """Keeps the row numbers it has learnt from (a planted column) and the table; says the truth of rows it knows."""
-
-    def fit(self, X, y, sample_weight=None):
-        self.classes_, self.table_ = np.unique(y), X
-        self.known_ = dict(zip(X["row"].tolist(), np.asarray(y).tolist(), strict=True))
-        return self
-
-    def predict_proba(self, X):
-        p = np.array([self.known_.get(row, 0.5) for row in X["row"].tolist()], float)
-        return np.column_stack([1 - p, p])
+def study(rows=120, folds=3, seed=0, **known):
+    table, y = made(rows, seed)
+    split = Split(folds)
+    return Table(table, y, np.arange(2), tuple(split.over(y, classes=True)), About(**known), split)
 
 
-def study(rows=120, metric="log_loss", **known):
-    table, y = made(rows)
-    table["row"] = np.arange(rows, dtype=float)
-    return table, column_types(table), Problem(y, 2, METRICS[metric], About(**known))
+def members_of(table, names, options=None):
+    return tuple(choose(names, column_types(table.X), classification=True, options=options or CHEAP))
 
 
-SPIES = {"one": Spy(), "two": Spy()}
-
-
-def levels(table, types, problem, split, members=SPIES):
-    chosen = choose(members, types, classification=True)
-    lower = fit_level(chosen, table, types, problem, problem.folds(split))
-    return lower, fit_upper_level(chosen, table, types, problem, lower)
-
-
-@pytest.mark.parametrize("known", [{}, {"groups": np.arange(120) // 7}])
-@pytest.mark.parametrize("repeats", [1, 2])
-def test_no_model_of_any_level_has_seen_the_row_it_predicts(known, repeats):
-    table, types, problem = study(**known)
-    lower, upper = levels(table, types, problem, Split(4, repeats, seed=1))
-    for node in lower + upper:
-        # a model that knows a row says 0 or 1
-        np.testing.assert_array_equal(node.found.predictions, 0.5)
-        for fold, model in zip(node.found.folds, node.found.models, strict=True):
-            seen = set(model.known_)
-            assert seen == set(fold.train.tolist()) and not seen & set(fold.test.tolist())
-            if "groups" in known:
-                assert not set(known["groups"][fold.train]) & set(known["groups"][fold.test])
-    # both levels have the same folds
-    for below, above in zip(lower[0].found.folds, upper[0].found.folds, strict=True):
-        np.testing.assert_array_equal(below.train, above.train)
-        np.testing.assert_array_equal(below.test, above.test)
-
-
-def test_the_upper_level_reads_the_columns_and_out_of_fold_predictions():
-    table, types, problem = study()
-    lower, upper = levels(table, types, problem, Split(4))
-    for model, fold in zip(upper[0].found.models, upper[0].found.folds, strict=True):
-        assert list(model.table_.columns) == [*table.columns, "prediction of one", "prediction of two"]
-        pd.testing.assert_frame_equal(model.table_[table.columns].reset_index(drop=True), table.iloc[fold.train].reset_index(drop=True))
-        np.testing.assert_array_equal(model.table_["prediction of one"], lower[0].found.predictions[fold.train, 1])
-    assert upper[0].inputs == ("one", "two")
-    wrong = fit_upper_level(choose(SPIES, types, classification=True), table, types, problem, lower, feed="in_sample")
-    fed = np.concatenate([model.table_["prediction of one"] for model in wrong[0].found.models])
-    assert not (fed == 0.5).any()
-
-
-def test_in_time_rows_that_no_model_predicts_do_not_teach_the_upper_level():
-    moments = np.random.default_rng(0).permutation(120)
-    table, types, problem = study(time=moments)
-    lower, upper = levels(table, types, problem, Split(4))
-    there = covered(lower[0].found.predictions)
-    assert 0 < there.sum() < 120
-    assert len(upper[0].found.folds) == 3
-    for fold in upper[0].found.folds:
-        assert there[fold.train].all() and moments[fold.train].max() < moments[fold.test].min()
-    assert covered(upper[0].found.predictions).sum() < there.sum()
-    np.testing.assert_array_equal(upper[0].found.predictions[covered(upper[0].found.predictions)], 0.5)
-    ensemble = weigh(lower + upper, problem, Split(4))
-    assert sum(ensemble.weights.values()) == pytest.approx(1)
-
-
-def test_folds_that_share_a_row_are_refused():
-    with pytest.raises(CompatibilityError, match="row 3 is both learnt from and predicted"):
-        check_folds([Fold(0, np.arange(3), np.array([4])), Fold(0, np.arange(4), np.array([3]))])
+def plan(members, metric="log_loss"):
+    blending = {"method": "greedy", "preset": "autogluon", "metric": metric}
+    return TowerPlan((members, members), blending, passthrough=True, refit=False)
 
 
 def test_new_rows_get_the_mean_of_all_models_on_both_levels():
-    table, types, problem = study()
-    members = choose(["linear", "extra_trees"], types, classification=True, options=CHEAP)
-    lower = fit_level(members, table, types, problem, problem.folds(Split(3)))
-    upper = fit_upper_level(members, table, types, problem, lower)
+    table = study()
+    members = members_of(table, ["linear", "extra_trees"])
+    levels = fit_levels(plan(members), table, 2)
     new, _ = made(30, seed=5)
-    new["row"] = -1.0
-    found = predict_nodes(lower + upper, new, problem.labels)
-    below = {node.name: sum(model.predict_proba(new) for model in node.found.models) / 3 for node in lower}
-    for node in lower:
-        np.testing.assert_allclose(found[node.name], below[node.name])
-    extended, _ = with_predictions(new, below)
-    for node in upper:
-        np.testing.assert_allclose(found[node.name], sum(model.predict_proba(extended) for model in node.found.models) / 3)
-    only = predict_nodes(lower + upper, new, problem.labels, ["linear"])
-    assert list(only) == ["linear"]
+    below = {name: sum(model.predict_proba(new) for model in one.models) / 3 for name, one in levels[0].found.items()}
+    extended = new.assign(**{f"member_{name}": p[:, 1] for name, p in below.items()})
+    above = {f"{name}@2": sum(model.predict_proba(extended) for model in one.models) / 3 for name, one in levels[1].found.items()}
+    tower = finish(plan(members), table, levels)
+    said = tower.say(new)
+    assert {"extra_trees@2", "linear@2"} & set(said)
+    for name, p in said.items():
+        np.testing.assert_allclose(p, (below | above)[name])
+    weights = tower.blend.weights
+    np.testing.assert_allclose(tower.predict(new), sum(weights[name] * p for name, p in (below | above).items()))
 
 
-def test_columns_of_predictions():
-    table = pd.DataFrame({"a": [1, 2]})
-    p = {"x": np.array([[0.2, 0.8], [0.6, 0.4]]), "y": np.array([[0.1, 0.2, 0.7]] * 2), "z": np.array([5.0, 6.0])}
-    found, names = with_predictions(table, p)
-    assert names == ["prediction of x", *(f"prediction of y, class {k}" for k in range(3)), "prediction of z"]
-    np.testing.assert_array_equal(found.to_numpy(), [[1, 0.8, 0.1, 0.2, 0.7, 5], [2, 0.4, 0.1, 0.2, 0.7, 6]])
-
-
-def test_the_best_of_each_family_feed_the_next_level():
-    table, types, problem = study()
-    node = fit_level(choose({"spy": Spy()}, types, classification=True), table, types, problem, problem.folds(Split(2)))[0]
-    nodes = [replace(node, name=name, family=name[0], score=score) for name, score in (("a1", 0.5), ("a2", 0.3), ("a3", 0.4), ("b1", 0.9))]
-    loss, gain = METRICS["log_loss"], METRICS["roc_auc"]
-    assert [n.name for n in feeders(nodes, loss, 999)] == ["a2", "b1"]
-    assert [n.name for n in feeders(nodes, loss, 1000)] == ["a2", "a3", "b1"]
-    assert [n.name for n in feeders(nodes, gain, 999)] == ["a1", "b1"]
-    nodes[1] = replace(nodes[1], score=float("nan"))
-    assert [n.name for n in feeders(nodes, loss, 999)] == ["a3", "b1"]
+def test_members_read_predictions_as_numbers_of_the_upper_level():
+    table = study()
+    (member,) = members_of(table, ["gbm_tabular"])
+    above = member.above(["member_gbm"])
+    assert above.types.numeric == above.estimator.types.numeric == ("size", "member_gbm")
+    assert above.estimator.types.text == () and above.types.text == ("said",)
+    (text,) = members_of(table, ["network_text"])
+    assert text.above(["member_gbm"]).estimator.types.numeric == ()
+    assert member.above([]).name == "gbm_tabular" and member.estimator.types.numeric == ("size",)
 
 
 def test_a_copy_changes_nothing_and_of_copies_the_one_is_left():
-    table, types, problem = study()
-    members = choose(["linear", "extra_trees"], types, classification=True, options=CHEAP)
-    nodes = fit_level(members, table, types, problem, problem.folds(Split(3)))
-    plain, copied = weigh(nodes, problem, Split(3)), weigh([*nodes, replace(nodes[0], name="copy")], problem, Split(3))
-    p = {node.name: node.found.predictions for node in nodes}
-    np.testing.assert_array_equal(copied.predict({**p, "copy": p["linear"]}), plain.predict(p))
+    table = study()
+    members = members_of(table, ["linear", "extra_trees"])
+    (level,) = fit_levels(plan(members), table, 1)
+    p = spoken([level])
+    plain, copied = blend_covered(p, table, plan(members)), blend_covered(p | {"copy": p["linear"]}, table, plan(members))
+    np.testing.assert_array_equal(copied.predict(p | {"copy": p["linear"]}), plain.predict(p))
     assert copied.weights["copy"] == 0
-    only = weigh([nodes[0], replace(nodes[0], name="copy")], problem, Split(3))
-    np.testing.assert_array_equal(only.predict({"linear": p["linear"], "copy": p["linear"]}), p["linear"])
+    alone = {"linear": p["linear"], "copy": p["linear"]}
+    np.testing.assert_array_equal(blend_covered(alone, table, plan(members)).predict(alone)[:, 1], p["linear"][:, 1])
     assert min(plain.weights.values()) >= 0 and sum(plain.weights.values()) == pytest.approx(1)
 
 
-def plan(types, members, options=None, **more):
-    chosen = choose(members, types, classification=True, options=options or CHEAP)
-    return Plan(chosen, chosen, types, Split(3), **more)
-
-
-def test_predictions_of_rows_learnt_from_are_flagged():
-    table, y = made(300, seed=4)
-    types, problem = column_types(table), Problem(y, 2, METRICS["roc_auc"], About())
+def test_predictions_of_rows_learnt_from_are_flagged_and_look_better_than_they_are():
+    table = study(300, seed=4)
+    new, truth = made(300, seed=5)
     # trees that know every row by heart
-    trees = plan(types, ["extra_trees", "linear"], {"extra_trees": {"trees": 30, "least": 1}})
-    wrong = try_stacking(trees, table, problem, feed="in_sample")
-    assert not wrong.kept and "extra_trees" in [leak.name for leak in wrong.leaks if leak.flagged] and "flatter" in wrong.reason
-    right = try_stacking(trees, table, problem)
-    assert not any(leak.flagged for leak in right.leaks)
-    honest, bad = fit_stack(trees, table, problem), fit_stack(trees, table, problem, feed="in_sample")
-    assert max(n.score for n in bad.nodes if n.level == 2) > max(n.score for n in honest.nodes if n.level == 2) + 0.02
+    members = members_of(table, ["extra_trees", "linear"], {"extra_trees": {"trees": 30, "least": 1}})
+    (lower,) = fit_levels(plan(members, "roc_auc"), table, 1)
+    honest = {name: one.predictions for name, one in lower.found.items()}
+    known = {name: sum(m.predict_proba(table.X) for m in one.models) / 3 for name, one in lower.found.items()}
+    unseen = {name: sum(m.predict_proba(new) for m in one.models) / 3 for name, one in lower.found.items()}
+    assert find_leak("trees", known["extra_trees"], table.y, unseen["extra_trees"], truth).flagged
+    assert not any(find_leak(name, honest[name], table.y, unseen[name], truth).flagged for name in honest)
+    scores = []
+    for fed in (honest, known):
+        upper = fit_level(plan(members, "roc_auc"), members, table, lower, fed)
+        scores.append(max(table.score(one.predictions, METRICS["roc_auc"]) for one in upper.found.values()))
+    assert scores[1] > scores[0] + 0.02
 
 
 class Stubborn(ClassifierMixin, BaseEstimator):
@@ -185,7 +100,7 @@ class Stubborn(ClassifierMixin, BaseEstimator):
     def fit(self, X, y, sample_weight=None):
         self.classes_ = np.unique(y)
         self.rows_ = X["row"].max()
-        self.upper_ = any(name.startswith("prediction") for name in X.columns)
+        self.upper_ = any(name.startswith("member_") for name in X.columns)
         return self
 
     def predict_proba(self, X):
@@ -195,44 +110,89 @@ class Stubborn(ClassifierMixin, BaseEstimator):
         return np.column_stack([1 - p, p])
 
 
-def test_a_second_level_that_is_worse_on_held_out_rows_is_dropped():
-    table, types, problem = study()
-    table["truth"] = problem.y.astype(float)
+def stubborn():
+    table, y = made(120)
+    table["truth"] = y.astype(float)
     # held-out rows have numbers of 100 and more
-    held = problem.holdout(Split(3)).test
+    held = Split(3).holdout(y).test
     row = np.empty(120)
     row[held], row[np.setdiff1d(np.arange(120), held)] = 100 + np.arange(len(held)), np.arange(120 - len(held))
     table["row"] = row
-    found = fit_plan(plan(types, {"s": Stubborn()}), table, problem)
-    guard = found.guard
-    assert guard is not None and not guard.kept and guard.stacked > guard.unstacked == pytest.approx(-np.log(0.7))
-    assert {node.level for node in found.nodes} == {1}
-    forced = fit_plan(plan(types, {"s": Stubborn()}, guard=False), table, problem)
-    assert forced.guard is None and {node.level for node in forced.nodes} == {1, 2}
+    return table, y
 
 
-def test_a_trial_that_is_not_possible_says_so():
-    table, types, problem = study(groups=np.repeat([0, 1, 2], 40))
-    guard = try_stacking(plan(types, SPIES), table, problem)
-    assert not guard.kept and "3 folds need at least as many groups, got 2" in guard.reason
+def test_a_second_level_that_is_worse_on_held_out_rows_is_dropped():
+    table, y = stubborn()
+    model = TextTableClassifier({"s": Stubborn()}, folds=3, calibrate=False).fit(table, y)
+    assert not model.guard_.kept and model.guard_.stacked > model.guard_.unstacked == pytest.approx(-np.log(0.7))
+    assert set(model.weights_) == {"s"}
+    forced = TextTableClassifier({"s": Stubborn()}, folds=3, guard=False).fit(table, y)
+    assert forced.guard_ is None and set(forced.weights_) == {"s", "s@2"}
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_leaks_by_hand_and_by_chance(seed):
-    random = np.random.default_rng(seed)
-    p = random.random((2, 500))
-    y = (random.random((2, 500)) < p).astype(int)
-    assert not find_leak("honest", p[0], y[0], p[1], y[1]).flagged
-    leak = find_leak("sees", np.where(y[0], 0.5 + p[0] / 2, p[0] / 2), y[0], p[1], y[1])
-    assert leak.flagged
-    before, after = 2 * (np.where(y[0], 0.5 + p[0] / 2, p[0] / 2) - y[0]) ** 2, 2 * (p[1] - y[1]) ** 2
-    assert leak.gap == pytest.approx(after.mean() - before.mean())
-    assert leak.error == pytest.approx(np.sqrt(before.var(ddof=1) / 500 + after.var(ddof=1) / 500))
+class Shares(Spy):
+    """Shares what it learns among all its clones, so that it knows the rows of other folds."""
+
+    shared: ClassVar[dict] = {}
+
+    def fit(self, X, y, sample_weight=None):
+        super().fit(X, y)
+        self.shared.update(self.known_)
+        self.known_ = self.shared
+        return self
 
 
-def test_leaks_of_numbers_and_of_rows_without_predictions():
-    y = np.arange(4.0)
-    leak = find_leak("x", np.array([np.nan, 1, 2, 4.0]), y, y + np.array([1, 1, 1, 2]), y)
-    assert leak.gap == pytest.approx(7 / 4 - 1 / 3)
-    with pytest.raises(CompatibilityError, match="covers 1 and 4 rows"):
-        find_leak("x", np.array([np.nan, np.nan, np.nan, 4.0]), y, y, y)
+def test_a_member_that_knows_other_folds_is_left_out_or_nothing_is_stacked_on_it():
+    table, y = made(240)
+    table["row"] = np.arange(240.0)
+    Shares.shared.clear()
+    model = TextTableClassifier({"shares": Shares(), "spy": Spy()}, folds=3, calibrate=False).fit(table, y)
+    assert "shares" in model.guard_.suspects
+    # it is no worse than a coin on unseen rows, so leaving it out does not help: it stays, and no level is built on it
+    assert model.guard_.dropped == () and not model.guard_.kept and "nothing is stacked" in model.guard_.reason
+    assert set(model.weights_) == {"shares", "spy"}
+
+
+def test_a_trial_that_is_not_possible_says_so_and_nothing_is_stacked():
+    table, y = made(120)
+    table["row"] = np.arange(120.0)
+    spies = {"one": Spy(), "two": Spy()}
+    cases = [
+        ({"folds": 3}, {"groups": np.repeat([0, 1, 2, 3], 30)}, "the rows held out are of one group"),
+        ({"folds": 3}, {"time": np.repeat([0, 1, 2, 3], 30)}, "3 folds in time order need at least 4 different moments, got 3"),
+        ({"folds": 10}, {}, "12 rows held out are too few"),
+    ]
+    for options, known, reason in cases:
+        model = TextTableClassifier(spies, **options).fit(table, y, **known)
+        assert not model.guard_.judged and not model.guard_.kept and reason in model.guard_.reason
+        assert set(model.weights_) == {"one", "two"}
+
+
+def test_few_groups_or_moments_in_a_hold_out_leave_the_weights_unjudged_and_the_model_fitted():
+    table, y = made(120)
+    for known in ({"groups": np.repeat(np.arange(4), 30)}, {"time": np.repeat(np.arange(5), 24)}):
+        model = TextTableClassifier(["linear", "extra_trees"], mode="weighted", folds=4, options=CHEAP).fit(table, y, **known)
+        assert sum(model.weights_.values()) == pytest.approx(1)
+
+
+def test_levels_that_are_forced_and_cannot_be_fitted_are_refused():
+    table, y = made(120)
+    one_class_first = np.sort(y)
+    with pytest.raises(CompatibilityError):
+        TextTableClassifier(["linear"], folds=2, guard=False).fit(table, one_class_first, time=np.arange(120))
+
+
+def test_weights_of_rows_that_a_member_would_ignore_are_refused():
+    class Plain(ClassifierMixin, BaseEstimator):
+        def fit(self, X, y):
+            return self
+
+    table, y = made(40)
+    with pytest.raises(ParameterError, match=r"sample_weight: member 'plain' \(Plain\) takes none"):
+        TextTableClassifier({"plain": Plain()}).fit(table, y, sample_weight=np.ones(40))
+
+
+def test_a_column_with_the_name_of_predictions_is_refused():
+    table, y = made(120)
+    with pytest.raises(CompatibilityError, match="column 'member_linear'"):
+        TextTableClassifier(["linear"], folds=3, guard=False).fit(table.assign(member_linear=1.0), y)

@@ -125,7 +125,7 @@ class BagClassifier(ClassifierMixin, BaseEstimator):
                 wanted = f"(instances, {rows[0].shape[-1]})"
                 raise CompatibilityError(f"BagClassifier: bag {number} has shape {bag.shape}, expected {wanted} and an instance at least")
             if not np.isfinite(bag).all():
-                raise CompatibilityError(f"BagClassifier: bag {number} holds NaN or infinity; mend its features")
+                raise CompatibilityError(f"BagClassifier: bag {number} holds NaN or infinity; fix its features")
         random = np.random.default_rng(seed)
         drawn = [b if len(b) <= self.tiles else b[np.sort(random.choice(len(b), self.tiles, replace=False))] for b in rows]
         return [torch.from_numpy(np.ascontiguousarray(bag)) for bag in drawn]

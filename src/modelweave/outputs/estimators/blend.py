@@ -9,8 +9,9 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .composed import Classes, Composed, Numbers
+from .folds import seed_number
 from .member_list import with_params
-from .tower import Plan, finish, fit_levels, spoken
+from .tower import TowerPlan, finish, fit_levels, spoken
 
 
 class _Blend(Composed):
@@ -52,14 +53,14 @@ class _Blend(Composed):
         time: folds learn only from what lies before; rows may come in any order. params: for members that request them.
         """
         members = self._members()
-        seed = self._seed()
+        seed = seed_number(self.random_state)
         prefit = self._prefit
         if prefit:
             for _, model in members:
                 check_is_fitted(model)
         table = self._table(X, y, members, seed, sample_weight=sample_weight, groups=groups, time=time)
         given = {} if prefit else self._params_by_member(dict(members), sample_weight=sample_weight, groups=groups, time=time, **params)
-        plan = Plan(
+        plan = TowerPlan(
             (with_params(members, given),),
             self._blending(table.classes),
             prefit=prefit,

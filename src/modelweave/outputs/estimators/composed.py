@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 
 from ...errors import ParameterError, unknown
+from ..predictions.blended import named_alpha
 from ..predictions.learner import about
 from ..predictions.metrics import metric_named
 from ..predictions.published import LEARNERS
 from .cross_validation import PREFIT, as_split, folds_of
 from .member_list import HasMembers, Named
 from .rows import check_columns, check_rows
-from .tower import Table, Tower
+from .table import Table
+from .tower import Tower
 
 Array = NDArray[Any]
 
@@ -27,12 +28,6 @@ class Composed(HasMembers):
     @property
     def _prefit(self) -> bool:
         return isinstance(self.cv, str) and self.cv == PREFIT
-
-    def _seed(self) -> int:
-        state = self.random_state
-        if isinstance(state, (int, np.integer)):
-            return int(state)
-        return int(check_random_state(state).randint(np.iinfo(np.int32).max))
 
     def _checked_metric(self, classes: Array | None) -> str | Any:
         """The metric to go by; what is wrong with it or the method is said before anything is fitted."""
@@ -87,9 +82,10 @@ class Composed(HasMembers):
     def _take_tower(self, tower: Tower) -> None:
         """The attributes that follow from what was fitted."""
         self._tower = tower
-        self.blend_ = tower.blend
-        self.weights_ = dict(tower.blend.weights)
-        self.verdict_ = tower.blend.verdict
+        if tower.blend is not None:
+            self.blend_ = tower.blend
+            self.weights_ = dict(tower.blend.weights)
+            self.verdict_ = tower.blend.verdict
         if tower.classes is not None:
             self.classes_ = tower.classes
 
@@ -110,13 +106,14 @@ class Composed(HasMembers):
         """Rows to predict, with the columns that were fitted on."""
         return check_columns(self, X)
 
-    def predict_set(self, X: Any, *, miss: float = 0.1) -> Array:
-        """Sets that hold the truth with a chance of about 1 - miss: (rows, classes) of flags, or (rows, 2) ends of intervals.
+    def predict_set(self, X: Any, *, alpha: float = 0.1, miss: float | None = None) -> Array:
+        """Sets that hold the truth with a chance of about 1 - alpha: (rows, classes) of flags, or (rows, 2) ends of intervals.
 
-        See `Blend.predict_set`, which this hands the members' predictions to.
+        See `Blend.predict_set`, which this hands the members' predictions to. miss: the former name of alpha.
         """
+        alpha = named_alpha(alpha, miss)
         X = self._checked(X)
-        return self.blend_.predict_set(self._tower.say(X), miss=miss, segments=self._segments(X))
+        return self.blend_.predict_set(self._tower.say(X), alpha=alpha, segments=self._segments(X))
 
 
 class Classes:

@@ -59,14 +59,14 @@ def looks_back(folds: Sequence[Fold]) -> bool:
 
 
 def usable(folds: Iterable[Fold], rows: Array, labels: Array | None) -> tuple[Fold, ...]:
-    """The folds within some rows, given as flags, without those that have nothing to learn from or to test.
+    """The folds within some rows, given as flags, without those that have fewer than two to learn from, or none to test.
 
     labels: where given, a fold needs two of them to learn from.
     """
     found = []
     for fold in folds:
         train, test = fold.train[rows[fold.train]], fold.test[rows[fold.test]]
-        if len(train) and len(test) and (labels is None or len(np.unique(labels[train])) > 1):
+        if len(train) > 1 and len(test) and (labels is None or len(np.unique(labels[train])) > 1):
             found.append(Fold(fold.repeat, train, test))
     return tuple(found)
 
@@ -91,12 +91,15 @@ def hold_out(split: Split | None, folds: Sequence[Fold], y: Array, classes: bool
     return rows, last.test, tuple(Fold(fold.repeat, place[fold.train], place[fold.test]) for fold in found)
 
 
-def weight_split(split: Split | None, about: About, rows: int, seed: int) -> Split:
-    """The split for weights: as for members, with no more folds than the rows at hand have groups or moments for."""
+def weight_split(split: Split | None, about: About, rows: int, seed: int) -> Split | None:
+    """The split for weights: as for members, with no more folds than the rows at hand have groups or moments for.
+
+    None where there are not enough for two folds: groups and time are never ignored, so nothing can be said about rows left out.
+    """
     split = split or Split(5, seed=seed)
     units = rows
     if about.groups is not None:
         units = len(np.unique(about.groups))
     if about.time is not None:
         units, split = len(np.unique(about.time)) - 1, replace(split, repeats=1)
-    return replace(split, folds=max(2, min(split.folds, units)))
+    return replace(split, folds=min(split.folds, units)) if units >= 2 else None

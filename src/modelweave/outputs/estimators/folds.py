@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
 from ...errors import CompatibilityError
@@ -23,11 +24,13 @@ class OutOfFold:
     """predictions: (rows,) or (rows, columns), of each row the mean over the models that did not learn from it, NaN where there is none.
 
     models: the model of each fold. columns: of classifiers always all `classes`, with 0 for those a model has not seen.
+    seconds: how long fitting took.
     """
 
     predictions: Array
     models: tuple[Any, ...]
     folds: tuple[Fold, ...]
+    seconds: float = 0.0
 
 
 def out_of_fold(
@@ -57,6 +60,8 @@ def out_of_fold(
                     "ask for fewer folds, or for folds that spread the classes"
                 )
 
+    began = perf_counter()
+
     def one(fold: Fold, seed: int | None) -> tuple[Any, Array]:
         own = cut_params(fit_params or {}, fold.train, rows)
         model = clone(estimator) if seed is None else seeded(clone(estimator), seed)
@@ -71,7 +76,7 @@ def out_of_fold(
         total[fold.test] += p
         count[fold.test] += 1
     count[count == 0] = np.nan
-    return OutOfFold((total.T / count).T, tuple(model for model, _ in done), tuple(folds))
+    return OutOfFold((total.T / count).T, tuple(model for model, _ in done), tuple(folds), perf_counter() - began)
 
 
 def predictions(model: Any, X: Any, classes: Array | None) -> Array:
@@ -95,6 +100,13 @@ def seeded(model: Any, seed: int) -> Any:
     names = sorted(name for name in model.get_params(deep=True) if name.split("__")[-1] == "random_state")
     numbers = np.random.default_rng(seed).integers(np.iinfo(np.int32).max, size=len(names))
     return model.set_params(**dict(zip(names, numbers.tolist(), strict=True)))
+
+
+def seed_number(random_state: Any) -> int:
+    """The seed that a `random_state` of scikit-learn's kind gives: a number as it is, one drawn from a generator, or any for None."""
+    if isinstance(random_state, (int, np.integer)):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
 def mean_predictions(models: Sequence[Any], X: Any, classes: Array | None) -> Array:

@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import _BaseComposition
 
 from ...errors import ParameterError
 from .metadata import PassesMetadata
-from .tower import Member
+from .table import TowerMember
 
 Named = list[tuple[str, Any]]
 
@@ -85,9 +85,9 @@ class HasMembers(PassesMetadata, _BaseComposition):
         return dict(self._members())
 
 
-def with_params(named: Sequence[tuple[str, Any]], params: Mapping[str, Mapping[str, Any]]) -> tuple[Member, ...]:
+def with_params(named: Sequence[tuple[str, Any]], params: Mapping[str, Mapping[str, Any]]) -> tuple[TowerMember, ...]:
     """Members with what their fit is given."""
-    return tuple(Member(name, model, params.get(name, {})) for name, model in named)
+    return tuple(TowerMember(name, model, params.get(name, {})) for name, model in named)
 
 
 def _dropped(model: Any) -> bool:

@@ -30,11 +30,8 @@ class PassesMetadata:
             )
         weight = {k: v for k, v in given.items() if k == "sample_weight"}
         for name, model in models.items():
-            if weight and not _takes(model, "sample_weight"):
-                raise ParameterError(
-                    f"sample_weight: member '{name}' ({type(model).__name__}) takes none; leave it out, "
-                    "or enable scikit-learn's metadata routing, where members say what they take"
-                )
+            if weight:
+                check_takes_weight(name, model)
         return {name: dict(weight) for name in models}
 
     def _routed(self) -> Mapping[str, Any]:
@@ -49,9 +46,14 @@ class PassesMetadata:
         return router
 
 
-def _takes(model: Any, word: str) -> bool:
+def check_takes_weight(name: str, model: Any) -> None:
+    """Raise ParameterError where a member's fit has no sample weights, which would then be ignored."""
     known = signature(model.fit).parameters
-    return word in known or any(p.kind is Parameter.VAR_KEYWORD for p in known.values())
+    if "sample_weight" not in known and not any(p.kind is Parameter.VAR_KEYWORD for p in known.values()):
+        raise ParameterError(
+            f"sample_weight: member '{name}' ({type(model).__name__}) takes none; leave it out, "
+            "or enable scikit-learn's metadata routing, where members say what they take"
+        )
 
 
 def _routing_enabled() -> bool:

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin, is_classifier, is_regressor
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import get_tags
 
 from ...errors import CompatibilityError, ParameterError, unknown
 from ..predictions.learner import about
 from ..predictions.metrics import Metric, metric_named
 from ..predictions.rules import Linear, Pooled
 from .cross_validation import as_split, folds_of
-from .folds import out_of_fold, predictions
+from .folds import out_of_fold, predictions, seed_number
 from .metadata import PassesMetadata
 from .rows import check_columns, check_rows
 
@@ -55,8 +55,7 @@ class _RepeatedFolds(PassesMetadata, MetaEstimatorMixin, BaseEstimator):
         estimator = self._checked()
         X, y, classes, weight = check_rows(self, X, y, sample_weight)
         known = about(len(y), weight=weight, groups=groups, time=time)
-        state = self.random_state
-        seed = int(state) if isinstance(state, (int, np.integer)) else int(check_random_state(state).randint(np.iinfo(np.int32).max))
+        seed = seed_number(self.random_state)
         whole = isinstance(self.cv, (int, np.integer))
         split = as_split(self.cv, seed, self.repeats if whole and known.time is None else 1)
         folds = folds_of(self.cv, split, X, y, classes is not None, known)

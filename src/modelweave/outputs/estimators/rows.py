@@ -49,7 +49,14 @@ def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, labels: Se
     weight = None if sample_weight is None else np.asarray(sample_weight)
     if weight is not None and not np.any(weight):
         raise CompatibilityError("sample_weight: all weights are zero; give some row a weight above 0")
+    given = np.asarray(y)
+    if given.dtype == object:
+        missing = [row for row, label in enumerate(given.ravel()) if label is None]
+        if missing:
+            raise CompatibilityError(f"y: row {missing[0]} is missing; leave out rows without a target")
     if not is_classifier(estimator):
+        if given.dtype.kind in "US":
+            raise CompatibilityError(f"y: expected numbers, got {given.dtype}; {name.replace('Regressor', 'Classifier')} takes labels")
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         several = estimator.__sklearn_tags__().target_tags.multi_output
         wide = y.ndim == 2 and y.shape[1] > 1 and several

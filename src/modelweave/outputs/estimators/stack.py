@@ -10,9 +10,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...errors import ParameterError, unknown
 from .composed import Classes, Composed, Numbers
+from .folds import seed_number
 from .guard import guard, only_members
 from .member_list import Named, with_params
-from .tower import Plan, finish, fit_levels, spoken, title
+from .tower import TowerPlan, finish, fit_levels, spoken, title
 
 FINAL = "final"
 
@@ -68,7 +69,7 @@ class _Stack(Composed):
         time: folds learn only from what lies before; rows may come in any order. params: for members that request them.
         """
         named = self._named_levels()
-        seed = self._seed()
+        seed = seed_number(self.random_state)
         prefit = self._prefit
         if prefit:
             for _, model in named[0]:
@@ -77,7 +78,7 @@ class _Stack(Composed):
         table = self._table(X, y, named[0], seed, self.repeats, **per_row)
         fresh = {name: model for name, model in self._routed().items() if not (prefit and name in dict(named[0]))}
         given = self._params_by_member(fresh, **per_row, **params)
-        plan = Plan(
+        plan = TowerPlan(
             tuple(
                 with_params(level, {name: given.get(self._route(name, number, len(named)), {}) for name, _ in level})
                 for number, level in enumerate(named, 1)
@@ -155,15 +156,17 @@ class StackClassifier(Classes, ClassifierMixin, _Stack):
     The result is a blend of what all levels say, or what the final estimator says. All levels use the same folds. A row's
     prediction by an upper level then still depends on its own target a little, through the models below that learned from it, which can
     look better in validation than it is. So a part of the rows is held out first, and where stacking does no better there than the
-    plain blend of the members, the blend is what is fitted; `guard_` says which and why. It also looks for members whose
-    out-of-fold predictions are not honest, and leaves them out where that helps on unseen rows.
+    plain blend of the members, or that cannot be judged, the blend is what is fitted; `guard_` says which and why. It also looks for
+    members whose out-of-fold predictions are not honest, and leaves them out where that helps on unseen rows; where one stays,
+    nothing is stacked on it.
 
     estimators: list of (name, classifier), `drop` leaves one out; None for a small default. stackers: members of upper levels, by
         default the same but for frozen ones.
     final_estimator: fitted on what the level below says, as in scikit-learn's StackingClassifier; None for a blend of all levels.
     levels: above the members; the final estimator is the uppermost where there is one.
     passthrough: upper levels get the columns of X, too. In a pandas table predictions stand in columns `member_<name>_<class>`.
-    guard: `holdout` or None. It needs 20 rows held out, a fit of all levels on the rest, and no frozen members that know them.
+    guard: `holdout` or None. It needs 20 rows of two groups held out, a fit of all levels on the rest, and no frozen members that know
+        them. None stacks as asked.
     repeats: rounds of folds, when cv is a number.
     method, metric, preset, cv, refit, calibration, fall_back, segments, options: as in `BlendClassifier`.
 

@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import CompatibilityError, ParameterError, unknown
 from ..splits import Split, check_sorted
 from .blended import Blend, weights_of
-from .calibration import conformity, temperature
+from .calibration import nonconformity, temperature
 from .intake import make_pool
 from .learner import About, Fitted, Learner, about
 from .metrics import Metric, metric_named
@@ -40,7 +40,7 @@ def blend(
     time: Any = None,
     segments: Any = None,
     sample_weight: Any = None,
-    folds: int | Split = 5,
+    folds: int | Split | None = 5,
     calibration: str = "none",
     fall_back: bool | None = None,
     seed: int = 0,
@@ -66,7 +66,7 @@ def blend(
         time: (rows,) rows in its order; folds look only back.
         segments: (rows,) a word a row, known when predicting, for per_group.
         sample_weight: (rows,) of each row in the loss.
-        folds: of the verdict, a number or a `Split`.
+        folds: of the verdict, a number or a `Split`; None where nothing can be left out, which leaves the method unjudged.
         calibration: a temperature for `members`, the `blend`, `both` or `none`, fitted in the same folds.
         fall_back: whether the better baseline is returned where the method does not beat both.
         seed: of folds and draws.
@@ -97,8 +97,8 @@ def blend(
     alone = pool.only(distinct)
     fit = partial(_fit, learner, metric=chosen, calibration=calibration, seed=seed, options=settled)
     fall = (preset is None) if fall_back is None else fall_back
-    split = folds if isinstance(folds, Split) else Split(folds, seed=seed)
-    verdict, strange = _verdict(fit, learner, alone, targets, chosen, known, split, fall, seed)
+    split = folds if folds is None or isinstance(folds, Split) else Split(folds, seed=seed)
+    verdict, scores = _verdict(fit, learner, alone, targets, chosen, known, split, fall, seed)
     fitted, optimism = _final(fit, learner, alone, targets, chosen, known, verdict)
     return Blend(
         names=pool.names,
@@ -112,7 +112,7 @@ def blend(
         trajectory=fitted.trajectory,
         verdict=replace(verdict, optimism=optimism),
         notes=(*notes, *([fitted.note] if fitted.note else [])),
-        strangeness=strange,
+        nonconformity=scores,
         provenance=dict(zip(pool.names, pool.provenance, strict=True)),
         rows=len(targets),
         seen=(pool, targets, chosen),
@@ -210,12 +210,15 @@ def _choose(pool: Pool, y: Array, metric: Metric, *, seed: int = 0, **named: Any
 
 
 def _verdict(
-    fit: Any, learner: Learner, pool: Pool, y: Array, metric: Metric, known: About, split: Split, fall_back: bool, seed: int
+    fit: Any, learner: Learner, pool: Pool, y: Array, metric: Metric, known: About, split: Split | None, fall_back: bool, seed: int
 ) -> tuple[Verdict, tuple[float, ...]]:
-    """The verdict, and how strange the truth was under the predictions of rows left out."""
+    """The verdict, and the nonconformity scores of rows left out, in rising order."""
     complete = int(np.count_nonzero(pool.complete))
-    if complete < FEWEST or len(pool.names) == 1:
-        why = "there is one member" if len(pool.names) == 1 else f"{complete} rows that all members cover are too few (fewer than {FEWEST})"
+    if complete < FEWEST or len(pool.names) == 1 or split is None:
+        few = (
+            f"{complete} rows that all members cover are too few (fewer than {FEWEST})" if complete < FEWEST else "no rows can be left out"
+        )
+        why = "there is one member" if len(pool.names) == 1 else few
         return Verdict(
             learner.name, metric.name, (), learner.name, False, False, f"not judged: {why}; {learner.name} is returned as fitted"
         ), ()
@@ -229,4 +232,4 @@ def _verdict(
     verdict = decide(learner.name, metric, lines, rows, fall_back=fall_back, optimism=None)
     own = predictions[verdict.chosen]
     there = ~np.isnan(own.reshape(len(own), -1)).any(axis=1)
-    return verdict, tuple(np.sort(conformity(own[there], y[there], pool.classes)).tolist())
+    return verdict, tuple(np.sort(nonconformity(own[there], y[there], pool.classes)).tolist())

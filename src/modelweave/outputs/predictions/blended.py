@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,18 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CompatibilityError, InputError, ParameterError
+from ...errors import CompatibilityError, InputError, ModelweaveWarning, ParameterError
 from ...files import write_text
 from .calibration import threshold
 from .explain import Explanation, explain
 from .intake import prepare_members
-from .learner import Step
+from .learner import Round
 from .metrics import Metric, Task
 from .pool import Array, Pool
 from .rules import BySegment, Linear, Stacker, rule_from_json, rule_to_json
-from .verdict import Line, Verdict
+from .verdict import CandidateScore, Verdict
 
 FORMAT = "modelweave.blend/1"
+OLDER_KEYS = {"nonconformity": "strangeness"}
+"""Names under which blends saved before hold what is called otherwise now; `from_json` reads both."""
 KNOTS = 1000
 
 
@@ -30,7 +33,7 @@ class Blend:
     """An ensemble of predictors.
 
     weights: of each member, a number; one a column for rules that weigh columns apart. trajectory: the rounds of the fit. verdict:
-    how it compares on rows left out. notes: what a reader should know of the members. strangeness: of rows left out, 1 - probability
+    how it compares on rows left out. notes: what a reader should know of the members. nonconformity: of rows left out, 1 - probability
     of the truth or the distance to it, in rising order.
     """
 
@@ -42,10 +45,10 @@ class Blend:
     method: str
     rule: Any
     weights: Mapping[str, Any]
-    trajectory: tuple[Step, ...]
+    trajectory: tuple[Round, ...]
     verdict: Verdict
     notes: tuple[str, ...]
-    strangeness: tuple[float, ...] = field(repr=False)
+    nonconformity: tuple[float, ...] = field(repr=False)
     provenance: Mapping[str, str] = field(repr=False)
     rows: int = 0
     seen: tuple[Pool, Array, Metric] | None = field(default=None, repr=False, compare=False)
@@ -73,18 +76,17 @@ class Blend:
         labels: Array = np.asarray(self.labels)[places]
         return labels
 
-    def predict_set(self, members: Mapping[str, Any], *, miss: float = 0.1, segments: Any = None) -> Array:
-        """Sets that hold the truth with chance of at least 1 - miss for rows exchangeable with those fitted on.
+    def predict_set(self, members: Mapping[str, Any], *, alpha: float = 0.1, segments: Any = None, miss: float | None = None) -> Array:
+        """Sets that hold the truth with chance of at least 1 - alpha for rows exchangeable with those fitted on.
 
         Classes: (rows, classes) of flags. Numbers: (rows, 2), the ends of an interval. Split conformal prediction on the
-        rows left out of folds, for which the chance is 1 - 2 miss in the worst case and near 1 - miss in practice (Barber et al. 2021,
-        arXiv 1905.02928).
+        rows left out of folds, for which the chance is 1 - 2 alpha in the worst case and near 1 - alpha in practice (Barber et al. 2021,
+        arXiv 1905.02928). miss: the former name of alpha.
         """
-        if not 0 < miss < 1:
-            raise ParameterError(f"miss: must be between 0 and 1, got {miss}")
-        if not self.strangeness:
+        alpha = named_alpha(alpha, miss)
+        if not self.nonconformity:
             raise CompatibilityError("predict_set: the blend was made without rows left out, so there is nothing to go by; give more rows")
-        limit = threshold(self.strangeness, miss)
+        limit = threshold(self.nonconformity, alpha)
         p = self.predict(members, segments)
         if self.task == "regression":
             return np.stack([p - limit, p + limit], axis=-1)
@@ -106,7 +108,7 @@ class Blend:
 
     def to_dict(self) -> dict[str, Any]:
         """What `to_json` writes, as plain data."""
-        scores = self.strangeness
+        scores = self.nonconformity
         if len(scores) > KNOTS:
             # upper values of even steps, so that sets from the saved blend are never smaller
             places = np.ceil(np.linspace(0, len(scores) - 1, KNOTS)).astype(int)
@@ -124,7 +126,7 @@ class Blend:
             "trajectory": [list(step) for step in self.trajectory],
             "verdict": asdict(self.verdict),
             "notes": list(self.notes),
-            "strangeness": list(scores),
+            "nonconformity": list(scores),
             "provenance": dict(self.provenance),
             "rows": self.rows,
         }
@@ -153,7 +155,7 @@ class Blend:
             raise InputError(f"blend: expected the format {FORMAT}, got {found!r}")
         verdict = dict(data["verdict"])
         verdict["lines"] = tuple(
-            Line(line["name"], line["score"], line["gain"], tuple(line["interval"]) if line["interval"] else None)
+            CandidateScore(line["name"], line["score"], line["gain"], tuple(line["interval"]) if line["interval"] else None)
             for line in verdict["lines"]
         )
         return cls(
@@ -165,13 +167,23 @@ class Blend:
             method=data["method"],
             rule=rule_from_json(data["rule"]),
             weights=data["weights"],
-            trajectory=tuple(Step(*step) for step in data["trajectory"]),
+            trajectory=tuple(Round(*step) for step in data["trajectory"]),
             verdict=Verdict(**verdict),
             notes=tuple(data["notes"]),
-            strangeness=tuple(data["strangeness"]),
+            nonconformity=tuple(data["nonconformity" if "nonconformity" in data else OLDER_KEYS["nonconformity"]]),
             provenance=data["provenance"],
             rows=data["rows"],
         )
+
+
+def named_alpha(alpha: float, miss: float | None) -> float:
+    """The checked alpha, which was called miss before; with the former name a ModelweaveWarning."""
+    if miss is not None:
+        warnings.warn("predict_set: miss is called alpha now; pass alpha=", ModelweaveWarning, stacklevel=3)
+        alpha = miss
+    if not 0 < alpha < 1:
+        raise ParameterError(f"alpha: must be between 0 and 1, got {alpha}")
+    return alpha
 
 
 def weights_of(names: Sequence[str], used: Sequence[int], rule: Any) -> dict[str, Any]:

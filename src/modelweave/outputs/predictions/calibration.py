@@ -59,24 +59,24 @@ def reliability(p: Array, y: Array, bins: int = 15) -> Reliability:
     return Reliability(sure, hit, rows[used], float(np.sum(rows[used] * np.abs(hit - sure)) / len(y)))
 
 
-def conformity(p: Array, y: Array, classes: bool) -> Array:
-    """(rows,): how strange the truth is under a prediction: 1 - its probability, or the distance to it."""
+def nonconformity(p: Array, y: Array, classes: bool) -> Array:
+    """(rows,): nonconformity scores of the truth under a prediction: 1 - its probability, or the distance to it."""
     if classes:
         return np.asarray(1 - true_class(y, p).astype(np.float64))
     distance: Array = np.abs(p - y)
     return distance if p.ndim == 1 else np.asarray(distance.max(axis=1))
 
 
-def threshold(scores: Sequence[float] | Array, miss: float) -> float:
-    """The score below which a new row lies with chance of at least 1 - miss, when it is exchangeable with these rows.
+def threshold(scores: Sequence[float] | Array, alpha: float) -> float:
+    """The score below which a new row lies with chance of at least 1 - alpha, when it is exchangeable with these rows.
 
-    The ceil((n + 1)(1 - miss))-th smallest; infinite when n is too small for that. Source: Vovk et al. 2005; Angelopoulos and
+    The ceil((n + 1)(1 - alpha))-th smallest; infinite when n is too small for that. Source: Vovk et al. 2005; Angelopoulos and
     Bates 2021, section 1 (arXiv 2107.07511).
 
-    >>> threshold([0.1, 0.2, 0.3, 0.4], miss=0.2)
+    >>> threshold([0.1, 0.2, 0.3, 0.4], alpha=0.2)
     0.4
     """
-    rank = math.ceil((len(scores) + 1) * (1 - miss) - 1e-9)
+    rank = math.ceil((len(scores) + 1) * (1 - alpha) - 1e-9)
     return math.inf if rank > len(scores) else float(np.sort(np.asarray(scores))[max(rank, 1) - 1])
 
 

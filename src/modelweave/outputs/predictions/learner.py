@@ -51,7 +51,7 @@ def about(rows: int, **given: Any) -> About:
     return About(**found)
 
 
-class Step(NamedTuple):
+class Round(NamedTuple):
     """One round of a fit: what was added and the score on the fitted rows then."""
 
     member: str
@@ -63,7 +63,7 @@ class Fitted:
     """rule: what predicts. trajectory: how the fit went, whole, also past what was kept."""
 
     rule: Any
-    trajectory: tuple[Step, ...] = ()
+    trajectory: tuple[Round, ...] = ()
     note: str = ""
 
 

@@ -1,14 +1,15 @@
 """What an ensemble does with its members' predictions. NumPy alone: a saved ensemble needs nothing else to predict.
 
 Each rule takes `members`, one array (rows,) or (rows, columns) a member, in the order it was fitted with. A row that a member does not
-cover is NaN there; the rule then goes by the others. A row that no member covers stays NaN.
+cover is NaN there; the rule then goes by the others. A row that no member covers stays NaN. segments: a word a row, for rules that differ
+between parts of the data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +18,6 @@ Array = NDArray[Any]
 TINY = 1e-15
 ROWS_AT_ONCE = 1 << 15
 """Rows in work at a time, so that no copy of all members is made."""
-
-
-class Rule(Protocol):
-    """segments: a word a row, for rules that differ between parts of the data."""
-
-    kind: ClassVar[str]
-
-    def __call__(self, members: Sequence[Array], segments: Array | None = None) -> Array: ...
 
 
 @dataclass(frozen=True)

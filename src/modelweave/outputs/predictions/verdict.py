@@ -22,7 +22,7 @@ BASELINES = ("best member", "plain mean")
 
 
 @dataclass(frozen=True)
-class Line:
+class CandidateScore:
     """One candidate's score on the rows left out. gain: by how much its loss is below this line's, with a 95 % interval, of the method."""
 
     name: str
@@ -37,7 +37,7 @@ class Verdict:
 
     method: str
     metric: str
-    lines: tuple[Line, ...]
+    lines: tuple[CandidateScore, ...]
     chosen: str
     judged: bool
     beats: bool
@@ -67,7 +67,9 @@ def left_out(fit: Fit, pool: Pool, y: Array, folds: Sequence[Fold], about: About
     return np.asarray((total.T / count).T)
 
 
-def judge(method: str, predictions: Mapping[str, Array], y: Array, metric: Metric, about: About, seed: int) -> tuple[list[Line], int]:
+def judge(
+    method: str, predictions: Mapping[str, Array], y: Array, metric: Metric, about: About, seed: int
+) -> tuple[list[CandidateScore], int]:
     """A line a candidate, the method's first; gains are paired over rows, or over groups, which are drawn whole."""
     there = np.all([~np.isnan(p.reshape(len(p), -1)).any(axis=1) for p in predictions.values()], axis=0)
     truth, about = y[there], about.take(there)
@@ -79,10 +81,10 @@ def judge(method: str, predictions: Mapping[str, Array], y: Array, metric: Metri
     lines = []
     for name, p in kept.items():
         if name == method:
-            lines.append(Line(name, metric.of_loss(losses[name])))
+            lines.append(CandidateScore(name, metric.of_loss(losses[name])))
             continue
         interval = gain_interval(metric, truth, own, p, weight=about.weight, groups=about.groups, seed=seed)
-        lines.append(Line(name, metric.of_loss(losses[name]), losses[name] - losses[method], interval))
+        lines.append(CandidateScore(name, metric.of_loss(losses[name]), losses[name] - losses[method], interval))
     return lines, int(np.count_nonzero(there))
 
 
@@ -131,7 +133,7 @@ def _whole_gain(metric: Metric, y: Array, p: Array, other: Array, weight: Array)
     return metric.loss(y, other, weight) - metric.loss(y, p, weight)
 
 
-def decide(method: str, metric: Metric, lines: Sequence[Line], rows: int, *, fall_back: bool, optimism: float | None) -> Verdict:
+def decide(method: str, metric: Metric, lines: Sequence[CandidateScore], rows: int, *, fall_back: bool, optimism: float | None) -> Verdict:
     """The method where it scores better than both baselines on rows left out; else the better baseline."""
     baselines = [line for line in lines if line.name in BASELINES and line.name != method]
     rival = min(baselines, key=lambda line: line.gain if line.gain is not None else np.inf)

@@ -16,12 +16,11 @@ from .text_features import NGRAMS, LinearFeatures, NgramCounts, TreeFeatures
 Array = NDArray[Any]
 
 
-class Member(BaseEstimator):
-    """What all members share. `classification` decides between `predict_proba` and numbers."""
+class TypedEstimator(BaseEstimator):
+    """What all share: `types`, the columns they read and how; `classification`, which decides between `predict_proba` and numbers."""
 
     types: ColumnTypes
     classification: bool
-    takes: tuple[str, ...] = ("sample_weight",)
 
     def predict_proba(self, table: Any) -> Array:
         """(rows, classes)."""
@@ -33,7 +32,7 @@ class Member(BaseEstimator):
             return np.asarray(self.classes_[self.predict_proba(table).argmax(axis=1)])
         return np.asarray(self.model_.predict(self.features_.transform(table)), np.float64)
 
-    def _fit_model(self, X: Any, y: Array, sample_weight: Any, **more: Any) -> Member:
+    def _fit_model(self, X: Any, y: Array, sample_weight: Any, **more: Any) -> TypedEstimator:
         with warnings.catch_warnings():
             from sklearn.exceptions import ConvergenceWarning
 
@@ -47,7 +46,7 @@ class Member(BaseEstimator):
         raise NotImplementedError
 
 
-class Boosting(Member):
+class Boosting(TypedEstimator):
     """Gradient boosting on numbers, categories, shapes of texts and n-gram counts: LightGBM where it is installed, else scikit-learn's.
 
     engine: auto, lightgbm, sklearn. rounds: trees. ngrams: None leaves text out. network: a `Network` whose vectors join as numbers;
@@ -73,10 +72,6 @@ class Boosting(Member):
         self.types, self.classification, self.engine, self.rounds, self.rate = types, classification, engine, rounds, rate
         self.leaves, self.least, self.share, self.ngrams = leaves, least, share, ngrams
         self.network, self.frozen, self.seed = network, frozen, seed
-
-    @property
-    def takes(self) -> tuple[str, ...]:  # type: ignore[override]
-        return ("sample_weight",) if self.network is None else ("sample_weight", "groups", "time")
 
     def fit(self, table: Any, y: Array, sample_weight: Any = None, groups: Any = None, time: Any = None) -> Boosting:
         """Fit features and trees."""
@@ -129,7 +124,7 @@ class Boosting(Member):
         )
 
 
-class ExtraTrees(Member):
+class ExtraTrees(TypedEstimator):
     """Extremely randomised trees on the same features."""
 
     def __init__(
@@ -156,7 +151,7 @@ class ExtraTrees(Member):
         return kind(self.trees, min_samples_leaf=self.least, max_features="sqrt", random_state=self.seed)
 
 
-class Linear(Member):
+class LinearModel(TypedEstimator):
     """Logistic or ridge regression on TF-IDF, flags of categories and standardised numbers. C: inverse of the penalty."""
 
     def __init__(
@@ -164,7 +159,7 @@ class Linear(Member):
     ) -> None:
         self.types, self.classification, self.C, self.most, self.seed = types, classification, C, most, seed
 
-    def fit(self, table: Any, y: Array, sample_weight: Any = None) -> Linear:
+    def fit(self, table: Any, y: Array, sample_weight: Any = None) -> LinearModel:
         """Fit features and coefficients."""
         self.features_ = LinearFeatures(self.types, self.most).fit(table)
         self._fit_model(self.features_.transform(table), y, sample_weight)

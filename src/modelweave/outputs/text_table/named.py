@@ -1,4 +1,4 @@
-"""The members by name: the family each belongs to, the columns it reads, and how it is made."""
+"""The members by name: the family each belongs to, the columns it reads, and how it is made for the columns of a level."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ParameterError, unknown
-from .column_types import ColumnTypes
-from .members import Boosting, ExtraTrees, Linear, Member
+from ..estimators.table import TowerMember
+from .column_types import NO_COLUMNS, ColumnTypes
+from .members import Boosting, ExtraTrees, LinearModel, TypedEstimator
 from .network_member import Network
 
 
@@ -20,7 +21,7 @@ class Row:
     name: str
     title: str
     family: str
-    make: Callable[..., Member]
+    make: Callable[..., TypedEstimator]
     reads: str = "all"
     text: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -35,7 +36,7 @@ _ROWS = (
     Row("gbm_text_embedding", "boosting on vectors of a network trained on the text", "gbm", Boosting, text=True),
     Row("gbm_multimodal_embedding", "boosting on vectors of a network trained on all columns", "gbm", Boosting, text=True),
     Row("extra_trees", "extremely randomised trees, text as n-gram counts", "extra_trees", ExtraTrees),
-    Row("linear", "logistic or ridge regression on TF-IDF and standardised numbers", "linear", Linear),
+    Row("linear", "logistic or ridge regression on TF-IDF and standardised numbers", "linear", LinearModel),
     Row("network", "Transformer with numbers and categories fused late, or as `fusion` says", "network", Network),
     Row("network_early", "Transformer that reads numbers and categories as tokens", "network", Network, options={"fusion": "early"}),
     Row("network_all_text", "Transformer that reads everything as text", "network", Network, options={"fusion": "all_text"}),
@@ -46,12 +47,16 @@ DEFAULT = ("gbm_tabular", "gbm", "extra_trees", "linear", "network")
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """A member that is to be fitted. make: from the columns' types at its level."""
+class TypedMember(TowerMember):
+    """A member that knows which columns it reads and how. make: from the columns' types at its level."""
 
-    name: str
-    family: str
-    make: Callable[[ColumnTypes], Any]
+    types: ColumnTypes = NO_COLUMNS
+    make: Callable[[ColumnTypes], Any] = TypedEstimator
+
+    def above(self, columns: Sequence[str]) -> TypedMember:
+        """The member that reads predictions in these columns, too, as numbers."""
+        types = self.types.with_numbers(columns)
+        return replace(self, types=types, estimator=self.make(types))
 
 
 def choose(
@@ -64,39 +69,30 @@ def choose(
     encoder: str | Path | None = None,
     metric: Any = None,
     seed: int = 0,
-) -> list[Chosen]:
+) -> list[TowerMember]:
     """The members asked for that have something to read in such a table; a mapping gives estimators of DataFrames under their names.
 
     options: parameters by member. `fusion`, `encoder` and `metric` are for the networks. Raises ParameterError for unknown words, and
     where no member is left.
     """
     if isinstance(names, Mapping):
-        return [Chosen(str(name), str(name), _Given(estimator)) for name, estimator in names.items()]
+        return [TowerMember(str(name), estimator, family=str(name)) for name, estimator in names.items()]
     wanted = DEFAULT if names is None else tuple([names] if isinstance(names, str) else names)
     given = options or {}
     for name in (*wanted, *given):
         if name not in MEMBERS:
             raise ParameterError("members: " + unknown("member", str(name), MEMBERS))
     usual = {"fusion": fusion, "encoder": encoder, "metric": metric}
-    found = []
+    found: list[TowerMember] = []
     for name in dict.fromkeys(wanted):
         row = MEMBERS[name]
         if (row.text and not types.text) or (row.reads == "tabular" and not (types.numeric or types.categorical)):
             continue
-        found.append(Chosen(name, row.family, _Maker(row, classification, dict(given.get(name, {})), usual, seed)))
+        make = _Maker(row, classification, dict(given.get(name, {})), usual, seed)
+        found.append(TypedMember(name, make(types), family=row.family, types=types, make=make))
     if not found:
         raise ParameterError(f"members: none of {', '.join(wanted)} has columns to read in this table; add gbm or linear")
     return found
-
-
-@dataclass(frozen=True)
-class _Given:
-    """An estimator of one's own."""
-
-    estimator: Any
-
-    def __call__(self, types: ColumnTypes) -> Any:
-        return self.estimator
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch.nn.functional import gelu
 from .network_inputs import Fusion, Inputs, load_pretrained
 
 
-class Block(nn.Module):
+class AttentionBlock(nn.Module):
     """One layer of a Transformer, normalised before each part."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
@@ -51,7 +51,7 @@ class SmallEncoder(nn.Module):
         self.words, self.places = nn.Embedding(vocabulary, width), nn.Embedding(longest, width)
         nn.init.normal_(self.words.weight, std=0.3)
         nn.init.normal_(self.places.weight, std=0.3)
-        self.layers = nn.ModuleList(Block(width, heads, dropout) for _ in range(depth))
+        self.layers = nn.ModuleList(AttentionBlock(width, heads, dropout) for _ in range(depth))
         self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor, mask: Tensor, further: Tensor | None = None) -> Tensor:

@@ -11,11 +11,11 @@ from ...errors import CompatibilityError, ParameterError
 from ..predictions.metrics import Task, metric_named
 from ..splits import Split
 from .column_types import NO_COLUMNS, ColumnTypes
-from .members import Array, Member
+from .members import Array, TypedEstimator
 from .network_inputs import Fusion, InputEncoder, Inputs
 
 
-class Network(Member):
+class Network(TypedEstimator):
     """A Transformer over the text, with numbers and categories fused in: `late`, `early` or as words in the text, `all_text`.
 
     encoder: None for one of `width` and `depth` that is trained from scratch, or the folder of any that transformers' AutoModel loads.
@@ -23,8 +23,6 @@ class Network(Member):
     checks: one part in so many of the rows chooses the `kept` checkpoints whose weights are averaged; rows of a fold that are
     predicted are never among them. Source: Shi et al. 2021, arXiv 2111.02705, section 4; late fusion is its default.
     """
-
-    takes = ("sample_weight", "groups", "time")
 
     def __init__(
         self,

@@ -16,7 +16,6 @@ seeds 100 to 103 and took twice as long.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,66 +31,75 @@ from ..worlds.text_tables import make_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ...outputs.text_table.named import Chosen
-    from ...outputs.text_table.stacking import Node, Problem
+    from ...outputs.estimators.tower import Level
 
 TREES = ("gbm_tabular", "gbm", "extra_trees")
 NETWORKS = ("network_text", "network")
 TRAIN, TEST, FOLDS = 2400, 2000, 4
 Predictions = dict[str, NDArray[Any]]
+Said = tuple[Predictions, Predictions]
+"""By member: out-of-fold predictions of the training rows, and predictions of the test rows."""
 
 
 class Study:
-    """One table, cut in two, and what is said of its test rows."""
+    """One table, cut in two, its members, and what they say."""
 
     def __init__(self, seed: int, table: pd.DataFrame, y: NDArray[np.intp], train: int, epochs: int, note: str = "") -> None:
+        from ...outputs.estimators.table import Table
+        from ...outputs.estimators.tower import TowerPlan, fit_level
         from ...outputs.predictions.learner import About
         from ...outputs.predictions.metrics import METRICS
         from ...outputs.splits import Split
         from ...outputs.text_table.column_types import column_types
         from ...outputs.text_table.named import choose
-        from ...outputs.text_table.stacking import Problem
 
-        self.table, self.new = table.iloc[:train].reset_index(drop=True), table.iloc[train:].reset_index(drop=True)
-        self.types = column_types(self.table)
-        whole = Problem(y, 2, METRICS["roc_auc"], About())
-        self.problem: Problem = whole.take(slice(0, train))
-        self.test: Problem = whole.take(slice(train, None))
-        self.split, self.note = Split(FOLDS, seed=seed), note
+        self.metric, self.note = METRICS["roc_auc"], note
+        split = Split(FOLDS, seed=seed)
+        own, new = (part.reset_index(drop=True) for part in (table.iloc[:train], table.iloc[train:]))
+        self.table = Table(own, y[:train], np.arange(2), tuple(split.over(y[:train], classes=True)), About(), split)
+        self.test = Table(new, y[train:], np.arange(2), (), About(), None)
         options: dict[str, dict[str, Any]] = {name: {"epochs": epochs, "depth": 1} for name in NETWORKS} | {"extra_trees": {"trees": 100}}
-        chosen = choose((*TREES, *NETWORKS), self.types, classification=True, options=options, metric="roc_auc", seed=seed)
-        self.members: dict[str, Chosen] = {member.name: member for member in chosen}
+        common: dict[str, Any] = {"classification": True, "options": options, "metric": "roc_auc", "seed": seed}
+        members = tuple(choose((*TREES, *NETWORKS), column_types(own), **common))
+        self.trees = [member for member in members if member.name in TREES]
+        blending = {"method": "greedy", "preset": "autogluon", "metric": "roc_auc"}
+        self.plan = TowerPlan((members,), blending, passthrough=True, refit=False, seed=seed)
+        self.lower: Level = fit_level(self.plan, members, self.table)
+        self.said: Said = self._said(self.lower, self.test.X)
 
-    def lower(self) -> list[Node]:
-        """All members on the folds."""
-        from ...outputs.text_table.stacking import fit_level
+    def upper(self, fed: Predictions) -> Said:
+        """Trees over these predictions of the lower level, out of fold on the same folds."""
+        from ...outputs.estimators.tower import fit_level, join
 
-        return fit_level(list(self.members.values()), self.table, self.types, self.problem, self.problem.folds(self.split))
+        level = fit_level(self.plan, self.trees, self.table, self.lower, fed)
+        return self._said(level, join(self.test.X, {name: self.said[1][name] for name in fed}, self.test.classes))
 
-    def upper(self, lower: Sequence[Node], feed: Any = "out_of_fold") -> list[Node]:
-        """Trees over the lower level."""
-        from ...outputs.text_table.stacking import fit_upper_level
+    def _said(self, level: Level, new: Any) -> Said:
+        from ...outputs.estimators.folds import mean_predictions
+        from ...outputs.estimators.tower import title
 
-        return fit_upper_level([self.members[name] for name in TREES], self.table, self.types, self.problem, lower, feed=feed)
+        found = {title(name, level.number): one for name, one in level.found.items()}
+        inside = {name: one.predictions for name, one in found.items()}
+        return inside, {name: mean_predictions(one.models, new, self.table.classes) for name, one in found.items()}
 
-    def said(self, nodes: Sequence[Node], known: Predictions | None = None) -> Predictions:
-        """Predictions of the test rows."""
-        from ...outputs.text_table.stacking import predict_nodes
-
-        return predict_nodes(nodes, self.new, self.problem.labels, known=known)
-
-    def row(self, condition: str, inside: NDArray[Any], outside: NDArray[Any], **more: Any) -> Row:
+    def row(self, condition: str, inside: NDArray[Any], outside: NDArray[Any]) -> Row:
         """inside: out-of-fold predictions of the training rows. outside: of the test rows."""
-        own = {"auc": self.test.score(outside), "out_of_fold": self.problem.score(inside)}
-        return {"condition": condition + self.note, **own, **more}
+        own = {"auc": self.test.score(outside, self.metric), "out_of_fold": self.table.score(inside, self.metric)}
+        return {"condition": condition + self.note, **own}
 
-    def ensemble(self, condition: str, nodes: Sequence[Node], said: Predictions) -> Row:
-        """Greedy weights over nodes."""
-        from ...outputs.text_table.weights import weigh
+    def alone(self) -> list[Row]:
+        """Each member of the lower level."""
+        inside, outside = self.said
+        return [self.row(name, inside[name], outside[name]) for name in inside]
 
-        found = weigh(nodes, self.problem, self.split)
-        inside = found.predict({node.name: node.found.predictions for node in nodes})
-        return self.row(condition, inside, found.predict({node.name: said[node.name] for node in nodes}))
+    def ensemble(self, condition: str, *said: Said) -> Row:
+        """Greedy weights over members."""
+        from ...outputs.estimators.tower import blend_covered
+
+        inside = {name: p for part, _ in said for name, p in part.items()}
+        outside = {name: p for _, part in said for name, p in part.items()}
+        found = blend_covered(inside, self.table, self.plan)
+        return self.row(condition, found.predict(inside), found.predict(outside))
 
 
 def run(seed: int, *, train: int = TRAIN, test: int = TEST, epochs: int = 12) -> list[Row]:
@@ -99,47 +107,37 @@ def run(seed: int, *, train: int = TRAIN, test: int = TEST, epochs: int = 12) ->
     with quiet_torch(seed):
         table, y = make_rows(seed, train + test)
         study = Study(seed, table, y, train, epochs)
-        lower = study.lower()
-        rows = _compare(study, lower)
-        rows += _copies(study, next(node for node in lower if node.name == "gbm"))
+        rows = _compare(study)
+        rows.append(study.ensemble("weighted, copies of gbm", *_copies(study.said, "gbm")))
         mixed = table.copy()
         random = np.random.default_rng(seed + 1000)
         order = np.r_[random.permutation(train), train + random.permutation(test)]
         mixed["said"] = table["said"].to_numpy()[order]
         study = Study(seed, mixed, y, train, epochs, ", text shuffled")
-        lower = study.lower()
-        said = study.said(lower)
-        rows += [study.row(node.name, node.found.predictions, said[node.name]) for node in lower]
-        nodes = lower + study.upper(lower)
-        return [*rows, study.ensemble("stack", nodes, study.said(nodes, said))]
+        return [*rows, *study.alone(), study.ensemble("stack", study.said, study.upper(study.said[0]))]
 
 
-def _compare(study: Study, lower: list[Node]) -> list[Row]:
-    from ...outputs.text_table.leak import find_leak
-    from ...outputs.text_table.stacking import predict_nodes
+def _compare(study: Study) -> list[Row]:
+    from ...outputs.estimators.folds import mean_predictions
+    from ...outputs.leak import find_leak
 
-    trees = [node for node in lower if node.name in TREES]
-    said, over_trees = study.said(lower), study.upper(trees)
-    rows = [study.row(node.name, node.found.predictions, said[node.name]) for node in lower]
-    rows.append(study.ensemble("weighted, trees only", trees, said))
-    rows.append(study.ensemble("stack, trees only", trees + over_trees, study.said(trees + over_trees, said)))
-    rows.append(study.ensemble("weighted", lower, said))
-    honest = {node.name: node.found.predictions for node in lower}
-    seen = predict_nodes(lower, study.table, study.problem.labels)
-    for condition, fed in (("stack", honest), ("stack, fed in-sample", seen)):
-        nodes = lower + study.upper(lower, fed)
-        flagged = sum(find_leak(name, p, study.problem.y, said[name], study.test.y).flagged for name, p in fed.items())
-        rows.append({**study.ensemble(condition, nodes, study.said(nodes, said)), "flagged": flagged})
+    (inside, outside), table = study.said, study.table
+    trees: Said = ({name: inside[name] for name in TREES}, {name: outside[name] for name in TREES})
+    rows = study.alone()
+    rows.append(study.ensemble("weighted, trees only", trees))
+    rows.append(study.ensemble("stack, trees only", trees, study.upper(trees[0])))
+    rows.append(study.ensemble("weighted", study.said))
+    seen = {name: mean_predictions(one.models, table.X, table.classes) for name, one in study.lower.found.items()}
+    for condition, fed in (("stack", inside), ("stack, fed in-sample", seen)):
+        flagged = sum(find_leak(name, p, table.y, outside[name], study.test.y).flagged for name, p in fed.items())
+        rows.append({**study.ensemble(condition, study.said, study.upper(fed)), "flagged": flagged})
     return rows
 
 
-def _copies(study: Study, node: Node) -> list[Row]:
-    """An ensemble of copies of one node."""
-    from dataclasses import replace
-
-    said = study.said([node])[node.name]
-    copies = [node, replace(node, name="copy"), replace(node, name="another copy")]
-    return [study.ensemble("weighted, copies of gbm", copies, {copy.name: said for copy in copies})]
+def _copies(said: Said, name: str) -> list[Said]:
+    """One member under three names."""
+    inside, outside = said
+    return [({word: inside[name]}, {word: outside[name]}) for word in (name, "copy", "another copy")]
 
 
 _TREES = largest("weighted, trees only", "stack, trees only")

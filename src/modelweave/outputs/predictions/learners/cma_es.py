@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....extras import extra
-from ..learner import Fitted, Step
+from ..learner import Fitted, Round
 from ..metrics import Metric
 from ..pool import Array, Pool
 from ..rules import Linear, softmax
@@ -41,7 +41,7 @@ def cma_es(
         return metric.loss(y, Linear(tuple(softmax(np.asarray(x))))(pool.values), weight)
 
     best, least = np.zeros(members), loss(np.zeros(members))
-    steps = [Step("mean", metric.of_loss(least))]
+    steps = [Round("mean", metric.of_loss(least))]
     random = np.random.default_rng(seed)
     # a generator of its own: the package would seed NumPy's global one
     options = {
@@ -60,5 +60,5 @@ def cma_es(
             search.tell(tries, found)
             if min(found) < least:
                 least, best = min(found), np.asarray(tries[int(np.argmin(found))])
-            steps.append(Step(f"generation {len(steps)}", metric.of_loss(least)))
+            steps.append(Round(f"generation {len(steps)}", metric.of_loss(least)))
     return Fitted(Linear(tuple(softmax(best).tolist())), tuple(steps))

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from ..learner import Fitted, Step
+from ..learner import Fitted, Round
 from ..log_sums import log_sums
 from ..metrics import TINY, Metric
 from ..pool import Array, Pool
@@ -49,7 +49,7 @@ def greedy(
     losses = [loss for _, loss in found]
     kept = found[: int(np.argmin(losses)) + 1] if keep == "best" else found
     counts = np.bincount([member for member, _ in kept], minlength=len(pool.names))
-    steps = tuple(Step(pool.names[member], metric.of_loss(loss)) for member, loss in found)
+    steps = tuple(Round(pool.names[member], metric.of_loss(loss)) for member, loss in found)
     return Fitted(Linear(tuple((counts / len(kept)).tolist())), steps)
 
 

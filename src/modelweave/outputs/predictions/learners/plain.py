@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import CompatibilityError
-from ..learner import Fitted, Step
+from ..learner import Fitted, Round
 from ..metrics import Metric
 from ..pool import Array, Pool
 from ..rules import Linear, Pooled, RankMean
@@ -48,4 +48,4 @@ def best(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, *
     """The member with the smallest loss, the first of equals."""
     losses = [metric.loss(y, values, weight) for values in pool.values]
     place = int(np.nanargmin(losses))
-    return Fitted(Linear(tuple(float(i == place) for i in range(len(losses)))), (Step(pool.names[place], metric.of_loss(losses[place])),))
+    return Fitted(Linear(tuple(float(i == place) for i in range(len(losses)))), (Round(pool.names[place], metric.of_loss(losses[place])),))
