@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoints.decode import decode
+from ..checkpoints.tensors import TensorRef
+from ..errors import NonFiniteError
 from ..recipes.planning.plan import TensorPlan
 from ..row import Method
 from ..weights.part import Context, spec_of
@@ -70,7 +73,28 @@ def tensors_of(bench: Workbench, plan: TensorPlan, chunk: Chunk, shape: tuple[in
     if chunk.base is not None:
         alone = replace(chunk, data=[chunk.base], dtypes=[chunk.base_dtype], base=None)
         base = torch.from_numpy(differences(bench, plan, alone)[0].astype(values.dtype, copy=False)).reshape(shape).to(device)
-    return deltas, replace(plan.context, base=base, seed=bench.seed)
+    return deltas, replace(plan.context, base=base, beside=_beside(bench, plan, chunk, deltas), seed=bench.seed)
+
+
+def _beside(bench: Workbench, plan: TensorPlan, chunk: Chunk, like: Tensor) -> dict[str, tuple[Tensor | None, ...]]:
+    """What stands beside each member: the same chunk, in the form of the deltas, or whole where its shape is another."""
+
+    def tensor_of(word: str, ref: TensorRef | None, label: str) -> Tensor | None:
+        import torch
+
+        if ref is None:
+            return None
+        chunked = ref.shape == plan.shape
+        data = ref.read(chunk.start, chunk.start + chunk.count) if chunked else ref.read()
+        bench.moved(len(data))
+        values = torch.from_numpy(decode(data, ref.dtype)).to(like)
+        if not (bench.allow_nonfinite or values.isfinite().all()):
+            raise NonFiniteError(f"{plan.name}: the {word} of '{label}' holds NaN or infinity; compute it anew")
+        return values.reshape(like.shape[1:] if chunked else ref.shape)
+
+    return {
+        word: tuple(tensor_of(word, ref, label) for ref, label in zip(refs, plan.labels, strict=True)) for word, refs in plan.beside.items()
+    }
 
 
 def _shape_seen(shape: tuple[int, ...], sees: str) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from ..checkpoints.decode import decode
 from ..checkpoints.dtypes import DTYPES, Bytes
 from ..checkpoints.tensors import InFile, Sink, TensorRef
-from ..errors import ParameterError
+from ..errors import CompatibilityError, ParameterError
 from ..recipes.planning.plan import TensorPlan
 from .kernels import Kernels
 from .workbench import rounded, too_large
@@ -123,8 +123,18 @@ def _joined(group: Sequence[TensorPlan], sink: JoinedSink) -> TensorPlan:
         dtype=types.pop() if len(types) == 1 else "F64" if "F64" in types else "F32",
         inputs=tuple(_JoinedRef([plan.inputs[i] for plan in group], row) for i in range(len(first.inputs))),
         base=base,
+        beside={word: tuple(_JoinedRef(_present(word, group, i), row) for i in range(len(first.inputs))) for word in first.beside},
         layer=None,
         layers=None,
     )
     sink.parts[whole.name] = whole, group, row
     return whole
+
+
+def _present(word: str, group: Sequence[TensorPlan], member: int) -> list[TensorRef]:
+    """One member's statistics of all tensors."""
+    refs = {plan.name: plan.beside[word][member] for plan in group}
+    for name, ref in refs.items():
+        if ref is None:
+            raise CompatibilityError(f"{name}: the {word} of '{group[0].labels[member]}' lacks it; rank within tensors, or compute it anew")
+    return [ref for ref in refs.values() if ref is not None]

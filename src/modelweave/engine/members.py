@@ -59,6 +59,7 @@ def merge(
     preset: str | None = None,
     after: str | Sequence[Any] = (),
     seed: int = 0,
+    statistics: Mapping[str, Sequence[Model | None] | Mapping[str, Model]] | None = None,
     device: str | torch.device = "cpu",
     threads: int | None = None,
     memory: int | str = "1GiB",
@@ -72,6 +73,7 @@ def merge(
     parameters: the method's; those of a member are one value for all, a list with one each, or a dict by name; filters (a list of
     {"filter": ..., "value": ...}) hold for all members, and a gradient stands in a list of its own, as in density=[[1, 0.1], [1, 0.1]].
     Weights are 1 unless given. preset: other defaults, as a paper or a tool has them. after: steps as in a recipe, such as "lines".
+    statistics: what stands beside each model, such as its Fisher diagonal: by word, a list or a dict by name, of paths or state dicts.
     dtype: of the result, by default as stored. missing: as in a recipe. out: a folder to write; the state dict is returned without it,
     and an empty dict with it. The rest as on the command line. Raises ModelweaveError with one sentence for anything that does not fit.
 
@@ -80,7 +82,7 @@ def merge(
     >>> merge([{"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 6.0])}], method="linear", weight=[3, 1])
     {'w': tensor([1.5000, 3.0000])}
     """
-    plan = _plan(models, method, base, dtype, missing, preset, after, seed, parameters)
+    plan = _plan(models, method, base, dtype, missing, preset, after, seed, parameters, statistics)
     options = engine_options(threads, memory, device, allow_nonfinite, seed)
     tell(plan.warnings)
     if out is not None:
@@ -99,6 +101,7 @@ def prepare(
     preset: str | None = None,
     after: str | Sequence[Any] = (),
     seed: int = 0,
+    statistics: Mapping[str, Sequence[Model | None] | Mapping[str, Model]] | None = None,
     device: str | torch.device = "cpu",
     threads: int | None = None,
     memory: int | str = "1GiB",
@@ -119,7 +122,7 @@ def prepare(
         raise ParameterError(f"prepare: {method} has no direction from a base; call merge, or use task_arithmetic")
     if "scale" in parameters or "lambda" in parameters:
         raise ParameterError("prepare: scale is what .at(scale) is for; leave it out here")
-    plan = _plan(models, method, base, None, missing, preset, after, seed, parameters)
+    plan = _plan(models, method, base, None, missing, preset, after, seed, parameters, statistics)
     options = engine_options(threads, memory, device, allow_nonfinite, seed)
     tell(plan.warnings)
     return _direction(plan, options)[0]
@@ -183,6 +186,7 @@ def _plan(
     after: Any,
     seed: int,
     parameters: Mapping[str, Any],
+    statistics: Mapping[str, Any] | None = None,
 ) -> Plan:
     row, sources = row_of(method), named(models, "merge")
     members = open_members(sources)
@@ -190,7 +194,8 @@ def _plan(
     ancestor = again[0] if again else None if base is None else _labelled(open_checkpoint(base), "base")
     if base is not None and not again and row.needs.base == "input" and _is_weighted(row):
         raise ParameterError(f"merge: {method} takes a base for a model like all others; list it among the models, with its weight")
-    shared, each = _split(row, parameters, [(key, m.label) for (key, _), m in zip(sources, members, strict=True)])
+    names = [(key, m.label) for (key, _), m in zip(sources, members, strict=True)]
+    shared, each = _split(row, parameters, names)
     return plan_members(
         members,
         method=method,
@@ -202,7 +207,24 @@ def _plan(
         preset=preset,
         after=[after] if isinstance(after, (str, Mapping)) else [] if after is None else after,
         seed=seed,
+        statistics={word: _beside(word, given, names) for word, given in (statistics or {}).items()},
     )
+
+
+def _beside(word: str, given: Any, names: Sequence[tuple[Any, str]]) -> list[Checkpoint | None]:
+    """One kind of statistics, opened, for each member; names: its key and its label."""
+    found = _for_each(word, given, names) if isinstance(given, Mapping) else list(given)
+    if len(found) != len(names):
+        raise ParameterError(f"merge: {word} of {len(found)} models for {len(names)} models; give one for each model")
+    return [None if one is None else open_checkpoint(one, label=f"{word} of {label}") for one, (_, label) in zip(found, names, strict=True)]
+
+
+def _for_each(word: str, given: Mapping[str, Any], names: Sequence[tuple[Any, str]]) -> list[Any]:
+    """What a dict by name says for each member, None where it says nothing; names: its key and its label."""
+    known = {name for pair in names for name in pair}
+    if strangers := [str(name) for name in given if name not in known]:
+        raise ParameterError(f"merge: {word}: " + unknown("model", strangers[0], map(str, known)))
+    return [given.get(key, given.get(label)) for key, label in names]
 
 
 def named(models: Any, who: str) -> list[tuple[Any, Any]]:
@@ -251,9 +273,7 @@ def _split(row: Method, parameters: Mapping[str, Any], labels: Sequence[tuple[An
             continue
         strangers = [str(name) for name in value if name not in known] if isinstance(value, Mapping) else []
         if isinstance(value, Mapping) and not (strangers and "value" in value):
-            if strangers:
-                raise ParameterError(f"merge: {word}: " + unknown("model", strangers[0], map(str, known)))
-            values = [value.get(key, value.get(label)) for key, label in labels]
+            values = _for_each(word, value, labels)
         elif _is_setting(value):
             values = [value] * len(labels)
         elif isinstance(value, list):

@@ -18,6 +18,7 @@ from ..checkpoints.results.folder import FolderSink
 from ..checkpoints.results.lock import FolderLock
 from ..checkpoints.results.manifest import NAME, manifest
 from ..checkpoints.results.target import refuse_inside
+from ..checkpoints.tensors import Checkpoint
 from ..errors import OutputError, without_secrets
 from ..recipes.planning.describe import parameter_sets
 from ..recipes.planning.plan import Plan
@@ -84,10 +85,12 @@ def write_plan(
             kept=kept,
             masks_into=sink,
         )
-        for checkpoint in plan.checkpoints:
+        for checkpoint in plan.inputs:
             checkpoint.check_unchanged()
         record = _record(plan, reports, kept, seed)
-        record |= {"inputs": _provenance(plan, hash_inputs, threads), "fingerprint": identity, "documents": dict(earlier or {})}
+        if plan.statistics:
+            record["statistics"] = _provenance(plan.statistics, hash_inputs, threads)
+        record |= {"inputs": _provenance(plan.checkpoints, hash_inputs, threads), "fingerprint": identity, "documents": dict(earlier or {})}
         record["seconds"] = time.time() - began
         for name, content in _side_files(plan, os.fsencode(sink.out.name).decode(errors="replace"), record).items():
             sink.write_file(name, content)
@@ -99,8 +102,8 @@ def write_plan(
 
 def fingerprint(plan: Plan, seed: int) -> str:
     """What a resumed run must find unchanged: what is asked, as resolved, the seed, the inputs, and what is written beside the weights."""
-    inputs = [checkpoint.fingerprint() for checkpoint in plan.checkpoints]
-    tensors = [[t.name, [[ref.name, ref.identity()] for ref in t.sources]] for t in plan.tensors]
+    inputs = [checkpoint.fingerprint() for checkpoint in plan.inputs]
+    tensors = [[t.name, [[ref.name, ref.identity()] for ref in t.reads]] for t in plan.tensors]
     files = {name: hashlib.sha256(content).hexdigest() for name, content in plan.side_files.items()}
     asked = [plan.recipe, seed, parameter_sets(plan.tensors)]
     text = json.dumps([VERSION, asked, inputs, tensors, plan.config, files], sort_keys=True, default=str)
@@ -110,13 +113,13 @@ def fingerprint(plan: Plan, seed: int) -> str:
 
 def input_folders(plan: Plan) -> list[Path]:
     """The folders of the inputs on this machine's disk, an adapter's and its base's both."""
-    return [folder for checkpoint in plan.checkpoints for folder in checkpoint.folders()]
+    return [folder for checkpoint in plan.inputs for folder in checkpoint.folders()]
 
 
-def _provenance(plan: Plan, hash_large: bool, threads: int | None) -> list[dict[str, Any]]:
+def _provenance(checkpoints: Sequence[Checkpoint], hash_large: bool, threads: int | None) -> list[dict[str, Any]]:
     """Where each input came from, with its hashes, which are found side by side."""
     with ThreadPoolExecutor(thread_count(threads)) as pool:
-        return list(pool.map(lambda checkpoint: checkpoint.provenance(hash_large=hash_large), plan.checkpoints))
+        return list(pool.map(lambda checkpoint: checkpoint.provenance(hash_large=hash_large), checkpoints))
 
 
 def _record(plan: Plan, reports: Sequence[TensorReport], kept: Kept, seed: int) -> dict[str, Any]:

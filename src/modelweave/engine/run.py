@@ -154,7 +154,7 @@ def _finished(bench: Workbench, plan: TensorPlan, step: Step | None) -> Stages:
 
 def _chunk(tensors: Sequence[TensorPlan], threads: int, memory: int) -> int:
     """Elements of a read, so that all threads' buffers take at most half of the memory."""
-    widest = max((8 * (len(plan.sources) + 1) for plan in tensors), default=8)
+    widest = max((8 * (len(plan.reads) + 1) for plan in tensors), default=8)
     fitting = memory // 2 // threads // widest // BLOCK * BLOCK
     if fitting < BLOCK:
         need = 2 * threads * widest * BLOCK
@@ -172,7 +172,7 @@ def _meter(tensors: Sequence[TensorPlan], progress: Progress | None) -> Callable
     """Adds up bytes; a tensor's sources may be read more than once, so the total grows to what was seen."""
     if progress is None:
         return lambda size: None
-    total = sum(passes(plan) * sum(r.nbytes for r in plan.sources) + plan.count * 2 for plan in tensors)
+    total = sum(passes(plan) * sum(r.nbytes for r in plan.reads) + plan.count * 2 for plan in tensors)
     done, lock = 0, threading.Lock()
 
     def moved(size: int) -> None:

@@ -17,7 +17,7 @@ The decorators below only attach what the engine must know, so that each part st
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -105,6 +105,7 @@ class Spec:
     otherwise: Callable[..., Any] | None = None
     placed: bool = False
     row: bool = False
+    beside: tuple[str, ...] = ()
 
 
 def _attach(spec: Spec) -> Callable[[F], F]:
@@ -146,12 +147,15 @@ def formula(*options: str, rounds: tuple[Round, ...] = (), wide: bool = False) -
     return _attach(Spec("formula", options, rounds=rounds, wide=wide))
 
 
-def tensors(*options: str, sees: Literal["element", "row", "matrix"], otherwise: Callable[..., Any] | None = None) -> Callable[[F], F]:
+def tensors(
+    *options: str, sees: Literal["element", "row", "matrix"], otherwise: Callable[..., Any] | None = None, beside: tuple[str, ...] = ()
+) -> Callable[[F], F]:
     """A part `(deltas, context, *, options) -> direction` on torch tensors (members, ...): any chunk, whole rows or the whole matrix.
 
     otherwise: the part, of any kind, that stands in for it on tensors with other than two axes; the report names those.
+    beside: what it sees beside each member, as in ("fisher",); the recipe's `statistics` say where these stand.
     """
-    return _attach(Spec("tensors", options, sees=sees, otherwise=otherwise))
+    return _attach(Spec("tensors", options, sees=sees, otherwise=otherwise, beside=beside))
 
 
 def spec_of(part: Callable[..., Any]) -> Spec:
@@ -170,6 +174,8 @@ class Context:
 
     name: of the tensor. layer, layers: its position in depth; outside the layers `before` says on which side of them it is used.
     shape: of the whole tensor. base: the same chunk of the base, or None.
+    beside: by word, one tensor a member (None where its statistics lack it): the same chunk, or whole where its shape is another.
+    headers: by word, the texts in the headers of those statistics, one mapping a member.
     members: the members' own options. seen: what the rounds found. seed: of the recipe.
     """
 
@@ -180,5 +186,7 @@ class Context:
     layers: int | None = None
     before: bool = False
     base: Any = None
+    beside: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    headers: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     seen: tuple[Any, ...] = ()
     seed: int = 0

@@ -119,6 +119,7 @@ class ModelReference(BaseModel):
 Setting = Annotated[Any, AfterValidator(_form)]
 Parameters = Annotated[dict[str, Setting], BeforeValidator(_empty)]
 Reference = Annotated[ModelReference, BeforeValidator(_named), WithJsonSchema(REFERENCE_SCHEMA)]
+Statistics = Annotated[dict[str, Reference], Field(description="where what stands beside the model is stored, by word, as in fisher: file")]
 DTypeWord = Annotated[str, AfterValidator(_dtype), WithJsonSchema(_DTYPE_SCHEMA)]
 Number = Annotated[float, Field(strict=False), WithJsonSchema({"type": ["number", "string"]})]
 LayerRange = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
@@ -129,6 +130,7 @@ class Member(_Strict):
 
     model: Reference
     parameters: Parameters = {}
+    statistics: Statistics = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -142,6 +144,7 @@ class SliceSource(_Strict):
     model: Reference
     layer_range: LayerRange
     parameters: Parameters = {}
+    statistics: Statistics = {}
 
     @model_validator(mode="after")
     def _forward(self) -> SliceSource:
@@ -235,6 +238,19 @@ class Document(_Strict):
                 found += [source.model for source in piece.sources]
         first = {reference.label: reference for reference in reversed(found)}
         return tuple(first[label] for label in dict.fromkeys(reference.label for reference in found))
+
+    @property
+    def statistics(self) -> Mapping[str, Mapping[str, ModelReference]]:
+        """What stands beside each model that has such, by its label and a word; said once for all places of the model."""
+        blocks: list[Document | Module | Override] = [self, *(self.modules or {}).values(), *self.overrides]
+        found: dict[str, dict[str, ModelReference]] = {}
+        for block in blocks:
+            slices = [] if isinstance(block, Override) else block.slices or []
+            entries: list[Member | SliceSource] = [*(block.models or []), *(source for piece in slices for source in piece.sources)]
+            for entry in entries:
+                if entry.statistics:
+                    found.setdefault(entry.model.label, {}).update(entry.statistics)
+        return found
 
     @model_validator(mode="after")
     def _one_form(self) -> Document:

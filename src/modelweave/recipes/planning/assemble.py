@@ -14,6 +14,7 @@ from ...weights.part import spec_of
 from ..language.document import Document
 from ..language.regions import Block, Region, Rule, Source
 from .after import steps_of
+from .beside import beside_members
 from .earlier import with_earlier
 from .outputs import Output
 from .parameters import check_together, levels_of, member_values, shared_values
@@ -125,6 +126,7 @@ def _merged(
         members=_numbers(members, len(around.views)),
         shared=shared,
         per_input=tuple(own),
+        **beside_members(method, members, around.statistics),
         **settings,
         layer=output.layer,
         layers=output.layers,

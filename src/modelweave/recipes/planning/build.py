@@ -16,6 +16,7 @@ from ..tokenizer.chat_template import chat_template_text, with_chat_template
 from ..tokenizer.vocabulary import plan_vocabulary, same_tokenizers
 from .after import steps_of
 from .assemble import check_counts, tensor_plan
+from .beside import check_statistics
 from .inherit import config_warnings, inherited_files, joint_licence, result_config
 from .outputs import Output, Territory, first_layers_moved, outputs_of, territories_of
 from .parameters import check_levels, check_preset, filters_used
@@ -55,7 +56,11 @@ def build_plan(
         donor.index,
         open_model=lambda label: open_input(label, document.needs, opened, near),
     )
-    around = Surroundings(document, methods, rules, views, donor, vocabulary)
+    statistics = {
+        label: {word: open_input(reference.label, document.needs, opened, near) for word, reference in words.items()}
+        for label, words in document.statistics.items()
+    }
+    around = Surroundings(document, methods, rules, views, donor, vocabulary, statistics)
     kept, untied, more = _without_tied(outputs, around)
     warnings += more
     tensors = tuple(plan for plan in (tensor_plan(output, around) for output in kept) if plan is not None)
@@ -72,6 +77,7 @@ def _checked(document: Document, methods: Mapping[str, Method]) -> tuple[tuple[R
     check_preset(document, rules[-1].method)
     for rule in rules:
         steps_of(document.after, rule.method, document.base_model is not None)
+    check_statistics(document, [rule.method for rule in rules])
     for key in ("missing", "shapes"):
         if getattr(document, key) == "base" and document.base_model is None:
             raise RecipeError(f"{key}: 'base' needs a base; add base_model")
@@ -181,6 +187,7 @@ def _finished(
         licence=licence,
         seed=seed if seed is not None else document.seed or 0,
         vocabulary=() if vocabulary is None else vocabulary.summary(),
+        statistics=tuple({id(one): one for words in around.statistics.values() for one in words.values()}.values()),
     )
 
 

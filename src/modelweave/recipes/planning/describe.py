@@ -122,7 +122,7 @@ def parameter_sets(tensors: Sequence[TensorPlan]) -> tuple[list[dict[str, Any]],
 
 def totals(plan: Plan, memory: int = 1 << 30) -> Totals:
     """Counts and bytes. memory: the limit on buffers that the run will have."""
-    sources = {(id(ref)): ref for tensor in plan.tensors for ref in tensor.sources}
+    sources = {(id(ref)): ref for tensor in plan.tensors for ref in tensor.reads}
     copied = sum(tensor.method is None for tensor in plan.tensors)
     return Totals(
         outputs=len(plan.tensors),
@@ -141,7 +141,7 @@ def peak_buffers(plan: Plan, memory: int = 1 << 30) -> int:
 
     A method on whole matrices takes the largest one even where that is more than the limit.
     """
-    streamed = max((math.prod(t.shape) * 4 * (len(t.sources) + 1) for t in plan.tensors if not t.whole_bytes), default=0)
+    streamed = max((math.prod(t.shape) * 4 * (len(t.reads) + 1) for t in plan.tensors if not t.whole_bytes), default=0)
     whole = [t.whole_bytes for t in plan.tensors]
     return max(min(memory, streamed), min(memory, sum(whole)), max(whole, default=0))
 

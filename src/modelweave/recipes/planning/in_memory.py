@@ -26,19 +26,24 @@ def plan_members(
     preset: str | None = None,
     after: Any = (),
     seed: int | None = None,
+    statistics: Mapping[str, Sequence[Checkpoint | None]] | None = None,
     methods: Mapping[str, Method] | None = None,
 ) -> Plan:
     """The plan that the recipe `models: checkpoints` would give.
 
     parameters: for all. per_model: one mapping a checkpoint, which comes first. A base that is also among the checkpoints
-    is the same object there. dtype: of the result, as in "bfloat16".
+    is the same object there. dtype: of the result, as in "bfloat16". statistics: by word, what stands beside each checkpoint.
     """
     own = [{} for _ in checkpoints] if per_model is None else [dict(values) for values in per_model]
     if len(own) != len(checkpoints):
         raise RecipeError(f"expected parameters for {len(checkpoints)} models, got {len(own)}")
     opened: dict[str, Checkpoint] = {}
     labels = [_entered(checkpoint, opened) for checkpoint in checkpoints]
-    models = [{"model": label, "parameters": plain(values)} for label, values in zip(labels, own, strict=True)]
+    models: list[dict[str, Any]] = [{"model": label, "parameters": plain(values)} for label, values in zip(labels, own, strict=True)]
+    for word, found in (statistics or {}).items():
+        for entry, one in zip(models, found, strict=True):
+            if one is not None:
+                entry.setdefault("statistics", {})[word] = _entered(one, opened)
     data: dict[str, Any] = {"merge_method": method, "models": models, "parameters": plain(parameters or {})}
     data |= {"missing": missing, "shapes": shapes, "dtype": dtype, "preset": preset, "after": plain(after)}
     if base is not None:

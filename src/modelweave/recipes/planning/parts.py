@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...checkpoints.dtypes import DTYPES, TAG_OF_TORCH
-from ...checkpoints.tensors import TensorRef
+from ...checkpoints.tensors import Checkpoint, TensorRef
 from ...row import Method
 from ..language.document import Document
 from ..language.regions import Rule, Source
@@ -28,6 +28,7 @@ class Surroundings:
     views: Mapping[str, View]
     donor: View
     vocabulary: Vocabulary | None = None
+    statistics: Mapping[str, Mapping[str, Checkpoint]] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
 
     @property

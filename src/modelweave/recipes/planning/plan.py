@@ -21,6 +21,7 @@ class TensorPlan:
     base: the reference that deltas are taken from, or None. inputs: the members, base excluded where the method takes deltas.
     members: index of each input among the recipe's members; the random stream of a member depends on it.
     shared: one value a parameter, as the parts read them. per_input: one mapping a member, in the order of inputs.
+    beside: by word, what stands beside each member, such as its Fisher diagonal; headers: the texts in the headers of those files.
     scale: the final factor on the direction. draws: over how many random selections the result is averaged. ranked_over: within what
     entries are ranked. rescale: whether a thinned change gets its summed magnitude back.
     layer, layers: position in depth, None outside the layers. stream: under whose name random numbers are drawn, its own where empty.
@@ -37,6 +38,8 @@ class TensorPlan:
     members: tuple[int, ...] = ()
     shared: Mapping[str, Any] = field(default_factory=dict)
     per_input: tuple[Mapping[str, Any], ...] = ()
+    beside: Mapping[str, tuple[TensorRef | None, ...]] = field(default_factory=dict)
+    headers: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     scale: float = 1.0
     draws: int = 1
     ranked_over: Literal["tensor", "model"] = "tensor"
@@ -55,7 +58,7 @@ class TensorPlan:
     def context(self) -> Context:
         """What a part may know of the tensor beside its values."""
         before = self.layer is None and comes_before_layers(self.name)
-        return Context(self.name, self.shape, self.per_input, self.layer, self.layers, before)
+        return Context(self.name, self.shape, self.per_input, self.layer, self.layers, before, headers=self.headers)
 
     @property
     def wide(self) -> bool:
@@ -72,12 +75,18 @@ class TensorPlan:
             return 0
         spec = spec_of(self.method.combine)
         whole = spec.kind == "tensors" and spec.sees == "matrix"
-        return (14 + 12 * len(self.inputs)) * self.count * (8 if self.wide else 4) if whole else 0
+        beside = sum(ref.count for ref in self.reads[len(self.sources) :])
+        return ((14 + 12 * len(self.inputs)) * self.count + 2 * beside) * (8 if self.wide else 4) if whole else 0
 
     @property
     def sources(self) -> tuple[TensorRef, ...]:
-        """Everything that is read, the base first."""
+        """What is merged, the base first."""
         return ((self.base,) if self.base is not None else ()) + self.inputs
+
+    @property
+    def reads(self) -> tuple[TensorRef, ...]:
+        """Everything that is read: what is merged, and what stands beside it."""
+        return (*self.sources, *(ref for refs in self.beside.values() for ref in refs if ref is not None))
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,7 @@ class Plan:
     donor: the checkpoint whose config and side files the result inherits. config: as it will be written, or None.
     side_files: name to content, what is written beside the weights (tokenizer, generation config, processor).
     dropped: input tensors that reach no output, each with the reason; nothing is dropped in silence.
+    statistics: checkpoints of what stands beside the members.
     vocabulary: how embedding rows are aligned, a row a model; empty where they are not.
     """
 
@@ -102,3 +112,9 @@ class Plan:
     licence: str | None = None
     seed: int = 0
     vocabulary: tuple[VocabularyRow, ...] = ()
+    statistics: tuple[Checkpoint, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Checkpoint, ...]:
+        """Everything that is read from."""
+        return (*self.checkpoints, *self.statistics)
