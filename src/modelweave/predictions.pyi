@@ -1,9 +1,6 @@
 from .catalog import LEARNERS as LEARNERS
 from .outputs.bags.bag_classifier import BagClassifier as BagClassifier
 from .outputs.bags.compare_encoders import compare_encoders as compare_encoders
-from .outputs.chooser.pools import best_subset as best_subset
-from .outputs.chooser.pools import describe_members as describe_members
-from .outputs.chooser.pools import make_pools as make_pools
 from .outputs.chooser.subset_chooser import SubsetChooser as SubsetChooser
 from .outputs.estimators.adapters import CallableMember as CallableMember
 from .outputs.estimators.adapters import TorchMember as TorchMember
@@ -35,6 +32,9 @@ from .outputs.portfolios.wealth_figure import draw_wealth as draw_wealth
 from .outputs.predictions.frontier import cascade as cascade
 from .outputs.predictions.frontier import frontier as frontier
 from .outputs.predictions.learner import Learner as Learner
+from .outputs.predictions.member_features import best_subset as best_subset
+from .outputs.predictions.member_features import describe_members as describe_members
+from .outputs.predictions.member_features import make_pools as make_pools
 from .outputs.predictions.metrics import Metric as Metric
 from .outputs.predictions.report import html_report as html_report
 from .outputs.predictions.report import write_report as write_report

@@ -11,10 +11,10 @@ import pytest
 
 from modelweave import blend
 from modelweave.errors import CheckpointError, ModelweaveError
-from modelweave.outputs.chooser.pools import best_subset, describe_members, make_pools
 from modelweave.outputs.chooser.subset_chooser import SubsetChooser
 from modelweave.outputs.chooser.subsets import mean_jaccard, top
 from modelweave.outputs.predictions.calibration import reliability
+from modelweave.outputs.predictions.member_features import best_subset, describe_members, make_pools
 from modelweave.outputs.predictions.metrics import METRICS
 
 from ..predictions.slow import make_members

@@ -14,9 +14,9 @@ from modelweave.errors import ModelweaveError
 from modelweave.outputs.portfolios.growth_factors import forecaster_returns
 from modelweave.outputs.portfolios.hierarchy import component_groups, regret_bound
 from modelweave.outputs.portfolios.preference import buy_and_hold, constant_mixture, preference
-from modelweave.outputs.portfolios.simplex_points import simplex_points
 from modelweave.outputs.portfolios.universal_mixture import best_mixture
 from modelweave.outputs.portfolios.wealth_figure import draw_wealth, wealth_figure
+from modelweave.outputs.simplex_points import simplex_points
 
 ALTERNATING = np.array([[1, 2], [1, 0.5]] * 2)
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import CompatibilityError, ParameterError, unknown
+from ..simplex_points import simplex_points
 from .growth_factors import growth_factors
 from .hierarchy import Groups, component_groups, grouped_bound
-from .simplex_points import simplex_points
 
 Floats = NDArray[np.float64]
 Accelerate = Literal["power", "leader", "window"]

@@ -14,7 +14,7 @@ from ..splits import Split, check_sorted
 from .blended import Blend, weights_of
 from .calibration import nonconformity, temperature
 from .intake import make_pool
-from .learner import About, Fitted, Learner, about
+from .learner import About, FittedRule, Learner, about
 from .metrics import Metric, metric_named
 from .pool import Array, Pool, duplicates
 from .published import LEARNERS
@@ -157,14 +157,16 @@ def _distinct(pool: Pool, notes: list[str]) -> list[int]:
     return [place for place in range(len(pool.names)) if place not in copies]
 
 
-def _final(fit: Any, learner: Learner, pool: Pool, y: Array, metric: Metric, known: About, verdict: Verdict) -> tuple[Fitted, float | None]:
+def _final(
+    fit: Any, learner: Learner, pool: Pool, y: Array, metric: Metric, known: About, verdict: Verdict
+) -> tuple[FittedRule, float | None]:
     """What the verdict chose, fitted on all rows; and by how much it looks better on these than on rows left out."""
     if verdict.chosen != learner.name:
         return LEARNERS[_BASELINE[verdict.chosen]].fit(pool, y, metric, **known.named()), None
     # a slice is a view: nothing is copied where all rows are covered
     rows: Any = slice(None) if pool.complete.all() or not learner.learns else np.flatnonzero(pool.complete)
     learnt = known.take(rows)
-    fitted: Fitted = fit(pool.take(rows), y[rows], learnt)
+    fitted: FittedRule = fit(pool.take(rows), y[rows], learnt)
     if not verdict.judged or not fitted.trajectory:
         return fitted, None
     inside = metric.score(y[rows], fitted.rule([values[rows] for values in pool.values], learnt.segments), learnt.weight)
@@ -174,7 +176,7 @@ def _final(fit: Any, learner: Learner, pool: Pool, y: Array, metric: Metric, kno
 
 def _fit(
     learner: Learner, pool: Pool, y: Array, known: About, *, metric: Metric, calibration: str, seed: int, options: Mapping[str, Any]
-) -> Fitted:
+) -> FittedRule:
     """Fit on rows that all members cover; temperatures, where asked for, on the same rows."""
     if metric.needs_classes and len(np.unique(y)) < 2:
         raise CompatibilityError(
@@ -191,7 +193,7 @@ def _fit(
     return replace(fitted, rule=OnTempered(rule, heats) if heats else rule)
 
 
-def _choose(pool: Pool, y: Array, metric: Metric, *, seed: int = 0, **named: Any) -> Fitted:
+def _choose(pool: Pool, y: Array, metric: Metric, *, seed: int = 0, **named: Any) -> FittedRule:
     """The learner with the least loss on rows left out of folds within these rows, fitted on all of them."""
     known = About(**named)
     rows = [row for name, row in LEARNERS.items() if name in CANDIDATES and pool.task in row.tasks]

@@ -16,7 +16,7 @@ from ...files import write_text
 from .calibration import threshold
 from .explain import Explanation, explain
 from .intake import prepare_members
-from .learner import Round
+from .learner import Pick
 from .metrics import Metric, Task
 from .pool import Array, Pool
 from .rules import BySegment, Linear, Stacker, rule_from_json, rule_to_json
@@ -45,7 +45,7 @@ class Blend:
     method: str
     rule: Any
     weights: Mapping[str, Any]
-    trajectory: tuple[Round, ...]
+    trajectory: tuple[Pick, ...]
     verdict: Verdict
     notes: tuple[str, ...]
     nonconformity: tuple[float, ...] = field(repr=False)
@@ -167,7 +167,7 @@ class Blend:
             method=data["method"],
             rule=rule_from_json(data["rule"]),
             weights=data["weights"],
-            trajectory=tuple(Round(*step) for step in data["trajectory"]),
+            trajectory=tuple(Pick(*step) for step in data["trajectory"]),
             verdict=Verdict(**verdict),
             notes=tuple(data["notes"]),
             nonconformity=tuple(data["nonconformity" if "nonconformity" in data else OLDER_KEYS["nonconformity"]]),

@@ -51,7 +51,7 @@ def about(rows: int, **given: Any) -> About:
     return About(**found)
 
 
-class Round(NamedTuple):
+class Pick(NamedTuple):
     """One round of a fit: what was added and the score on the fitted rows then."""
 
     member: str
@@ -59,11 +59,11 @@ class Round(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedRule:
     """rule: what predicts. trajectory: how the fit went, whole, also past what was kept."""
 
     rule: Any
-    trajectory: tuple[Round, ...] = ()
+    trajectory: tuple[Pick, ...] = ()
     note: str = ""
 
 
@@ -71,7 +71,7 @@ class Fitted:
 class Learner:
     """One way to make an ensemble of predictions.
 
-    fit: (pool, y, metric, *, seed, weight, segments, groups, time, **parameters) -> Fitted, on rows that all members cover.
+    fit: (pool, y, metric, *, seed, weight, segments, groups, time, **parameters) -> FittedRule, on rows that all members cover.
     learns: whether the rule depends on the targets. linear: whether the rule is one weight a member.
     """
 
@@ -79,7 +79,7 @@ class Learner:
     title: str
     formula: str
     source: str
-    fit: Callable[..., Fitted]
+    fit: Callable[..., FittedRule]
     tasks: tuple[Task, ...] = ALL
     parameters: tuple[Parameter, ...] = ()
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -103,10 +103,10 @@ def library(seed: int) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
 def real_pools(seed: int) -> list[Row]:
     """Log loss of the mean of three chosen of eight, less that of the best three: the learned chooser, greedy selection, the three best
     alone, chance. Members of test pools were never in a training pool; all choose on one half of the rows and are judged on the other."""
-    from ...outputs.chooser.pools import make_pools
     from ...outputs.chooser.subset_chooser import SubsetChooser
     from ...outputs.predictions.intake import make_pool
     from ...outputs.predictions.learners.greedy import greedy
+    from ...outputs.predictions.member_features import make_pools
     from ...outputs.predictions.metrics import METRICS
 
     models, y = library(seed)

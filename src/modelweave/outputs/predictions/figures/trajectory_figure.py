@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ....drawing import new_figure
-from ..learner import Round
+from ..learner import Pick
 
 
-def trajectory_figure(steps: Sequence[Round], metric: str) -> Any:
+def trajectory_figure(steps: Sequence[Pick], metric: str) -> Any:
     """Above the score after each round, below each member's weight by then, stacked. For greedy selection: a step is a member taken."""
     figure = new_figure(6.4, 5.2)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 3])

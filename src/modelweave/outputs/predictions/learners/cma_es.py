@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....extras import extra
-from ..learner import Fitted, Round
+from ..learner import FittedRule, Pick
 from ..metrics import Metric
 from ..pool import Array, Pool
 from ..rules import Linear, softmax
@@ -24,7 +24,7 @@ def cma_es(
     generations: int = 50,
     spread: float = 1.0,
     **_: Any,
-) -> Fitted:
+) -> FittedRule:
     """Weights softmax(x) with x searched by CMA-ES from 0, the plain mean, with steps of size `spread`.
 
     The softmax keeps weights positive and summing to 1, which is what keeps the search from overfitting metrics that depend on the
@@ -35,13 +35,13 @@ def cma_es(
         cma = extra("cma", "search")
     members = len(pool.names)
     if members == 1:
-        return Fitted(Linear((1.0,)))
+        return FittedRule(Linear((1.0,)))
 
     def loss(x: Array) -> float:
         return metric.loss(y, Linear(tuple(softmax(np.asarray(x))))(pool.values), weight)
 
     best, least = np.zeros(members), loss(np.zeros(members))
-    steps = [Round("mean", metric.of_loss(least))]
+    steps = [Pick("mean", metric.of_loss(least))]
     random = np.random.default_rng(seed)
     # a generator of its own: the package would seed NumPy's global one
     options = {
@@ -60,5 +60,5 @@ def cma_es(
             search.tell(tries, found)
             if min(found) < least:
                 least, best = min(found), np.asarray(tries[int(np.argmin(found))])
-            steps.append(Round(f"generation {len(steps)}", metric.of_loss(least)))
-    return Fitted(Linear(tuple(softmax(best).tolist())), tuple(steps))
+            steps.append(Pick(f"generation {len(steps)}", metric.of_loss(least)))
+    return FittedRule(Linear(tuple(softmax(best).tolist())), tuple(steps))

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from ..learner import Fitted, Round
+from ..learner import FittedRule, Pick
 from ..log_sums import log_sums
 from ..metrics import TINY, Metric
 from ..pool import Array, Pool
@@ -32,7 +32,7 @@ def greedy(
     ties: Literal["chosen", "any"] = "chosen",
     rows: int = 1_000_000,
     **_: Any,
-) -> Fitted:
+) -> FittedRule:
     """Weights are how often a member was taken, divided by the rounds that are kept.
 
     In round t each member j is tried: loss((S + p_j) / t), S the sum so far; the least joins. ties: `chosen` counts losses within
@@ -49,8 +49,8 @@ def greedy(
     losses = [loss for _, loss in found]
     kept = found[: int(np.argmin(losses)) + 1] if keep == "best" else found
     counts = np.bincount([member for member, _ in kept], minlength=len(pool.names))
-    steps = tuple(Round(pool.names[member], metric.of_loss(loss)) for member, loss in found)
-    return Fitted(Linear(tuple((counts / len(kept)).tolist())), steps)
+    steps = tuple(Pick(pool.names[member], metric.of_loss(loss)) for member, loss in found)
+    return FittedRule(Linear(tuple((counts / len(kept)).tolist())), steps)
 
 
 class Trial(Protocol):

@@ -8,14 +8,14 @@ import numpy as np
 
 from ....errors import CompatibilityError, ParameterError
 from ....extras import extra
-from ..learner import Fitted
+from ..learner import FittedRule
 from ..metrics import TINY, Metric
 from ..pool import Array, Pool
 from ..rules import BySegment, Gate, Linear, softmax, sureness
 from .simplex import least_squares, simplex
 
 
-def per_class(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, **_: Any) -> Fitted:
+def per_class(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, **_: Any) -> FittedRule:
     """For each class its own weights on the simplex, the least squared error in that column; rows are then made to sum to 1.
 
     Two classes in one column have one set of weights.
@@ -27,12 +27,12 @@ def per_class(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = No
     for k in range(pool.values[0].shape[1]):
         errors = np.stack([values[:, k].astype(np.float64) - (y == k) for values in pool.values])
         columns.append(least_squares((errors * share) @ errors.T / share.sum()))
-    return Fitted(Linear(tuple(map(tuple, np.column_stack(columns).tolist())), normalise=True))
+    return FittedRule(Linear(tuple(map(tuple, np.column_stack(columns).tolist())), normalise=True))
 
 
 def per_group(
     pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, segments: Array | None = None, shrink: float = 50.0, **_: Any
-) -> Fitted:
+) -> FittedRule:
     """Simplex weights for each segment, drawn to those of all rows: (n w_segment + shrink w_all) / (n + shrink), n its rows.
 
     Rows of a segment that was not seen go by the weights of all.
@@ -49,10 +49,10 @@ def per_group(
         own = simplex(pool.take(rows), y[rows], metric, weight=None if weight is None else weight[rows]).rule
         mixed = (len(rows) * np.asarray(own.weights) + shrink * np.asarray(everywhere.weights)) / (len(rows) + shrink)
         rules[word] = Linear(tuple(mixed.tolist()))
-    return Fitted(BySegment(rules, everywhere))
+    return FittedRule(BySegment(rules, everywhere))
 
 
-def gate(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, strength: float = 1e-3, **_: Any) -> Fitted:
+def gate(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, strength: float = 1e-3, **_: Any) -> FittedRule:
     """p(x) = sum_j w_j(x) p_j(x), w(x) = softmax(A s(x) + b), s how sure each member is of the row.
 
     A and b are found by L-BFGS on the log loss or squared error, with strength * ||A||^2 added; A = 0 is the simplex.
@@ -91,4 +91,4 @@ def gate(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, s
         .x
     )
     a, b = x[: members * members].reshape(members, members), x[members * members :]
-    return Fitted(Gate(tuple(map(tuple, a.tolist())), tuple(b.tolist()), tuple(centre.tolist()), tuple(spread.tolist()), pool.classes))
+    return FittedRule(Gate(tuple(map(tuple, a.tolist())), tuple(b.tolist()), tuple(centre.tolist()), tuple(spread.tolist()), pool.classes))

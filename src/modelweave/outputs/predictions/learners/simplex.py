@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ....extras import extra
-from ..learner import Fitted
+from ..learner import FittedRule
 from ..metrics import TINY, Metric
 from ..pool import Array, Pool
 from ..rules import Linear
@@ -16,7 +16,7 @@ from .greedy import error_products
 SMALL = 1e-6
 
 
-def simplex(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, **_: Any) -> Fitted:
+def simplex(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, **_: Any) -> FittedRule:
     """The weights on the simplex with the least log loss, or the least squared error for the Brier score and for numbers.
 
     Both are convex, so there is one best value. For a metric that is neither, log loss or squared error stands in.
@@ -25,7 +25,7 @@ def simplex(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None
         weights = least_log_loss(pool.of_truth(y), weight)
     else:
         weights = least_squares(error_products(pool, y, weight))
-    return Fitted(Linear(tuple(weights.tolist())))
+    return FittedRule(Linear(tuple(weights.tolist())))
 
 
 def least_log_loss(truth: Array, weight: Array | None = None) -> Array:
@@ -80,7 +80,7 @@ def _minimise(loss: Any, members: int) -> Array:
     return min(tries, key=lambda w: loss(w)[0])
 
 
-def nnls(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, **_: Any) -> Fitted:
+def nnls(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, **_: Any) -> FittedRule:
     """Non-negative least squares: min over w >= 0 of sum_i ||sum_j w_j p_ij - y_i||^2, for classes y one column a class.
 
     Weights for classes are then divided by their sum; those for numbers are left as they are, and need not sum to 1.
@@ -92,7 +92,7 @@ def nnls(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, *
     weights, _residual = extra("scipy.optimize", "tabular").nnls(root.T, np.linalg.solve(root, target / scale))
     if pool.classes or weights.sum() == 0:
         weights = weights / weights.sum() if weights.sum() > 0 else np.full(len(weights), 1 / len(weights))
-    return Fitted(Linear(tuple(weights.tolist())))
+    return FittedRule(Linear(tuple(weights.tolist())))
 
 
 def _normal_equations(pool: Pool, y: Array, weight: Array | None) -> tuple[Array, Array]:

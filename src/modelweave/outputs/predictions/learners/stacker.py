@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from ....extras import extra
-from ..learner import Fitted
+from ..learner import FittedRule
 from ..metrics import Metric
 from ..pool import Array, Pool
 from ..rules import Stacker, stacker_features
 
 
-def logistic(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, strength: float = 1.0, **_: Any) -> Fitted:
+def logistic(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, strength: float = 1.0, **_: Any) -> FittedRule:
     """Logistic regression on the members' logits (two classes) or log-probabilities, with an L2 penalty.
 
     It can correct members that are too sure and may give negative weights. strength: the inverse C of scikit-learn's penalty.
@@ -29,7 +29,7 @@ def logistic(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = Non
     coefficients, intercept = np.asarray(model.coef_) / spread, np.asarray(model.intercept_)
     if link == "softmax":
         coefficients, intercept = _all_classes(coefficients, intercept, model.classes_, pool.values[0].shape[1])
-    return Fitted(Stacker(link, tuple(map(tuple, coefficients.tolist())), tuple(intercept.tolist())))
+    return FittedRule(Stacker(link, tuple(map(tuple, coefficients.tolist())), tuple(intercept.tolist())))
 
 
 def _all_classes(coefficients: Array, intercept: Array, seen: Array, classes: int) -> tuple[Array, Array]:
@@ -41,7 +41,7 @@ def _all_classes(coefficients: Array, intercept: Array, seen: Array, classes: in
     return whole, offset
 
 
-def ridge(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, strength: float = 1.0, **_: Any) -> Fitted:
+def ridge(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, strength: float = 1.0, **_: Any) -> FittedRule:
     """Ridge regression on the members' numbers, centred, with an intercept; weights may be negative and need not sum to 1."""
     features = stacker_features(pool.values, "identity")
     share = np.full(len(y), 1.0) if weight is None else np.asarray(weight, np.float64)
@@ -52,4 +52,4 @@ def ridge(pool: Pool, y: Array, metric: Metric, *, weight: Array | None = None, 
     gram = (centred * share[:, None]).T @ centred / spread**2 + strength * np.eye(features.shape[1])
     coefficients = np.linalg.solve(gram, (centred * share[:, None]).T @ (targets - about) / spread**2).T
     intercept = about - coefficients @ middle
-    return Fitted(Stacker("identity", tuple(map(tuple, coefficients.tolist())), tuple(intercept.tolist())))
+    return FittedRule(Stacker("identity", tuple(map(tuple, coefficients.tolist())), tuple(intercept.tolist())))

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...portfolios.simplex_points import simplex_points
-from ..learner import Fitted
+from ...simplex_points import simplex_points
+from ..learner import FittedRule
 from ..metrics import TINY, Metric
 from ..pool import Array, Pool
 from ..rules import Linear
@@ -15,7 +15,7 @@ from ..rules import Linear
 BLOCK = 8192
 
 
-def universal(pool: Pool, y: Array, metric: Metric, *, seed: int = 0, points: int = 4096, rows: int = 100_000, **_: Any) -> Fitted:
+def universal(pool: Pool, y: Array, metric: Metric, *, seed: int = 0, points: int = 4096, rows: int = 100_000, **_: Any) -> FittedRule:
     """The weights of a universal mixture after the last row: int w L(w) dw / int L(w) dw, L(w) the product of what w gave to what occurred.
 
     The integral is a sum over about `points` points of the simplex; of more than `rows` rows the last ones count. Predicting row by row
@@ -28,4 +28,4 @@ def universal(pool: Pool, y: Array, metric: Metric, *, seed: int = 0, points: in
         likelihood += np.log(draws @ truth[:, at : at + BLOCK]).sum(axis=1)
     shares = prior * np.exp(likelihood - likelihood.max())
     weights = shares @ draws / shares.sum()
-    return Fitted(Linear(tuple((weights / weights.sum()).tolist())))
+    return FittedRule(Linear(tuple((weights / weights.sum()).tolist())))

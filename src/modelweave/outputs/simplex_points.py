@@ -9,7 +9,7 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ParameterError
+from ..errors import ParameterError
 
 Floats = NDArray[np.float64]
 STEPS = {3: 40, 4: 16}

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import CompatibilityError, ParameterError
-from ..predictions.calibration import reliability
-from ..predictions.intake import make_pool
-from ..predictions.metrics import METRICS, predicted
+from .calibration import reliability
+from .intake import make_pool
+from .metrics import METRICS, predicted
 
 Floats = NDArray[np.float64]
 EXHAUSTIVE = 12
