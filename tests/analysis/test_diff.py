@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import threading
 
 import numpy as np
 import pytest
 
-from modelweave.analysis import diff
-from modelweave.analysis.diff import Sums, as_dict, compare, kind_of
+from modelweave.analysis import walk
+from modelweave.analysis.diff import Sums, as_dict, compare
 from modelweave.analysis.diff_figure import draw_diff, grid, short_names
+from modelweave.analysis.walk import kind_of
 from modelweave.checkpoints.layers import find_layout
 from modelweave.checkpoints.open import open_checkpoint
 from modelweave.checkpoints.tensors import Checkpoint, TensorRef
-from modelweave.errors import CheckpointError, CompatibilityError, MissingExtraError, OutputError
+from modelweave.errors import CompatibilityError, MissingExtraError, OutputError
 
 
 def model(label="model", **tensors):
@@ -35,7 +35,7 @@ def test_pieces_add_up(monkeypatch):
     chance = np.random.default_rng(0)
     base, a, b = (model(w=chance.normal(size=(37, 11))) for _ in range(3))
     whole = compare(a, b, base).total.sums
-    monkeypatch.setattr(diff, "CHUNK", 10)
+    monkeypatch.setattr(walk, "CHUNK", 10)
     seen = []
     pieces = compare(a, b, base, progress=lambda done, total: seen.append((done, total))).total.sums
     for name in Sums.__dataclass_fields__:
@@ -80,33 +80,13 @@ def test_half_width_values_are_summed_in_float64():
 
 
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
-    monkeypatch.setattr(diff, "CHUNK", 64)
+    monkeypatch.setattr(walk, "CHUNK", 64)
     chance = np.random.default_rng(1)
     base, a, b = (model(**{f"h__{i}__w": chance.normal(size=(31, 9)) for i in range(6)}) for _ in range(3))
     seen = []
     one = compare(a, b, base, threads=1)
     assert one == compare(a, b, base, threads=5, progress=lambda done, total: seen.append((done, total)))
     assert seen == sorted(seen) and seen[-1] == (3 * 6 * 31 * 9 * 4,) * 2
-
-
-class Stuck(Coded):
-    def read_into(self, start, out):
-        if self.gate is None:
-            raise CheckpointError("w is damaged")
-        self.reads += 1
-        self.gate.wait(0.005)
-        super().read_into(start, out)
-
-
-def test_an_error_stops_the_other_tensors(monkeypatch):
-    monkeypatch.setattr(diff, "CHUNK", 1)
-    bad, slow = Stuck([0], "F16"), Stuck([0] * 100, "F16")
-    bad.gate, slow.gate, slow.reads = None, threading.Event(), 0
-    model = Checkpoint("m", {"bad": bad, "slow": slow, **{f"more{i}": slow for i in range(9)}})
-    with pytest.raises(CheckpointError, match="w is damaged"):
-        compare(model, model, threads=2)
-    # a handful of pieces of two thousand
-    assert slow.reads < 50
 
 
 def layered(value, layers=3):
@@ -118,7 +98,7 @@ def layered(value, layers=3):
 
 def test_rows_by_layer_and_kind():
     found = compare(layered(1.0), layered(2.0))
-    assert [(row.layer, row.kind, row.tensors) for row in found.rows] == [(None, "embed", 1), (0, "up", 2), (1, "up", 2), (2, "up", 2)]
+    assert [(row.layer, row.kind, row.tensors) for row in found.groups] == [(None, "embed", 1), (0, "up", 2), (1, "up", 2), (2, "up", 2)]
     assert [(row.layer, row.sums.count) for row in found.by_layer()] == [(0, 5), (1, 5), (2, 5), (None, 4)]
     assert [(row.kind, row.tensors, row.sums.dd) for row in found.by_kind()] == [("embed", 1, 4), ("up", 6, 4 * (1 + 4 + 9) + 3)]
     assert found.total.sums.count == 19
@@ -145,7 +125,7 @@ def test_what_is_not_compared():
     )
     base = open_checkpoint({"w": np.ones(2), "n": np.ones(1), "s": np.ones((3, 3))}, label="base")
     found = compare(a, b, base)
-    assert [row.kind for row in found.rows] == ["w"]
+    assert [row.kind for row in found.groups] == ["w"]
     assert found.skipped == {
         "only": "only in 'a'",
         "other": "only in 'b'",
@@ -161,7 +141,7 @@ def test_a_tied_head_is_compared_with_one_that_is_stored():
     tied = model(embed=[1, 2])
     tied.aliases = {"head": "embed"}
     found = compare(tied, model(embed=[1, 2], head=[1, 3]))
-    assert {row.kind: row.sums.changed for row in found.rows} == {"embed": 0, "head": 1} and not found.skipped
+    assert {row.kind: row.sums.changed for row in found.groups} == {"embed": 0, "head": 1} and not found.skipped
 
 
 def test_kinds():

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from modelweave.analysis import interference
+from modelweave.analysis import walk
 from modelweave.analysis.interference import interfere
 from modelweave.analysis.interference_figure import draw_interference
 from modelweave.checkpoints.open import open_checkpoint
@@ -75,7 +75,7 @@ def test_what_is_kept_is_what_the_methods_keep(way: str, method: str, options: d
 def test_pieces_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     base, *members = opened(models())
     whole = interfere(base, members).total.sums
-    monkeypatch.setattr(interference, "CHUNK", 7)
+    monkeypatch.setattr(walk, "CHUNK", 7)
     assert np.allclose(interfere(base, members).total.sums.gram, whole.gram)
 
 
@@ -168,5 +168,5 @@ def test_values_that_are_no_numbers_are_refused_by_name(who: int, words: str, va
     stored[who]["layers.1.mlp.weight"][2, 3] = value
     base, *members = opened(stored)
     for spectra in (False, True):
-        with pytest.raises(ModelweaveError, match=f"layers.1.mlp.weight {words} holds NaN or infinity; mend it first"):
+        with pytest.raises(ModelweaveError, match=f"layers.1.mlp.weight {words} holds NaN or infinity; fix it first"):
             interfere(base, members, spectra=spectra)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..drawing import new_figure, save_figure
-from .diff import Comparison, Row, row_dict
+from .diff import Comparison, Sums, row_dict
+from .walk import Group
 
 PLAIN = (("relative", "norm(B - A) / norm(A)"),)
 LONG = 32
@@ -24,12 +25,12 @@ def grid(comparison: Comparison, key: str) -> tuple[list[str], list[str], NDArra
 
     key: a number of `row_dict`.
     """
-    kinds = list(dict.fromkeys(row.kind for row in comparison.rows))
-    layers: list[int | None] = sorted({row.layer for row in comparison.rows if row.layer is not None})  # type: ignore[assignment]
-    if any(row.layer is None for row in comparison.rows):
+    kinds = list(dict.fromkeys(row.kind for row in comparison.groups))
+    layers: list[int | None] = sorted({row.layer for row in comparison.groups if row.layer is not None})  # type: ignore[assignment]
+    if any(row.layer is None for row in comparison.groups):
         layers = [None, *layers]
     values = np.full((len(kinds), len(layers)), np.nan)
-    for row in comparison.rows:
+    for row in comparison.groups:
         values[kinds.index(row.kind), layers.index(row.layer)] = _number(row, key, comparison.with_base)
     return kinds, ["-" if layer is None else str(layer) for layer in layers], values
 
@@ -78,6 +79,6 @@ def _panel(figure: Any, axes: Any, kinds: list[str], columns: list[str], values:
     figure.colorbar(image, ax=axes)
 
 
-def _number(row: Row, key: str, with_base: bool) -> float:
+def _number(row: Group[Sums], key: str, with_base: bool) -> float:
     value = row_dict(row, with_base).get(key)
     return math.nan if value is None or not math.isfinite(value) else float(value)

@@ -1,31 +1,26 @@
 """How several fine-tunes of one base get in each other's way, by layer and by kind of module.
 
 One pass over the bytes: inner products of the task vectors, what of them meets with opposite signs, and how much of their size each
-way of combining keeps. All are sums over elements, so that rows add up to any grouping.
+way of combining keeps.
 """
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import reduce
-from itertools import combinations
-from threading import Lock
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, combinations_with_replacement
+from operator import add
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints.decode import decode
-from ..checkpoints.layers import find_layout
 from ..checkpoints.tensors import Checkpoint, TensorRef
 from ..errors import CompatibilityError, NonFiniteError
-from .diff import CHUNK, kind_of, shape_text
+from .walk import Floats, Group, Grouped, Progress, Reader, match, walk
 
-Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 WAYS = ("mean", "sum", "ties", "elected mean", "magmax")
 """mean: linear. sum: task arithmetic at scale 1. ties: density 0.2, thresholds from a sample. elected mean: ties at density 1."""
 _TRIM = 0.2
@@ -54,8 +49,7 @@ class Meeting:
     matrices: int = 0
 
     def __add__(self, other: Meeting) -> Meeting:
-        mine, theirs = vars(self), vars(other)
-        return Meeting(**{name: mine[name] + theirs[name] for name in mine})
+        return Meeting(*map(add, vars(self).values(), vars(other).values()))
 
     @property
     def norms(self) -> Floats:
@@ -95,38 +89,17 @@ class Meeting:
         return sum(found) / len(found) if found else None
 
 
-@dataclass(frozen=True)
-class Group:
-    """The tensors of one kind of module in one layer; layer None stands outside the layers."""
-
-    layer: int | None
-    kind: str
-    tensors: int
-    sums: Meeting
+def nothing(members: int) -> Meeting:
+    """The sums of no elements."""
+    pairs = np.zeros((members, members))
+    return Meeting(0, 0.0, pairs, pairs, pairs, np.zeros(members), np.zeros(len(WAYS)), pairs, pairs)
 
 
 @dataclass(frozen=True)
-class Interference:
-    """groups in the order of the base. skipped: tensors that were left out, each with the reason."""
+class Interference(Grouped[Meeting]):
+    """groups in the order of the base. labels: of the members."""
 
-    labels: tuple[str, ...]
-    groups: tuple[Group, ...]
-    skipped: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def total(self) -> Group:
-        return joined("all", None, self.groups)
-
-    def by_layer(self) -> tuple[Group, ...]:
-        """One group a layer, what stands outside the layers last."""
-        layers: list[int | None] = [*sorted({g.layer for g in self.groups if g.layer is not None})]
-        layers += [None] if any(g.layer is None for g in self.groups) else []
-        return tuple(joined("all", layer, (g for g in self.groups if g.layer == layer)) for layer in layers)
-
-    def by_kind(self) -> tuple[Group, ...]:
-        """One group a kind of module, over all layers."""
-        kinds = dict.fromkeys(g.kind for g in self.groups)
-        return tuple(joined(kind, None, (g for g in self.groups if g.kind == kind)) for kind in kinds)
+    labels: tuple[str, ...] = ()
 
 
 def interfere(
@@ -135,12 +108,12 @@ def interfere(
     *,
     spectra: bool = False,
     threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Interference:
     """Compare the task vectors of two or more members, over every floating tensor that all have in one shape.
 
     spectra: compare the leading singular directions of matrices too, which needs whole matrices and their eigenvectors.
-    threads: tensors at a time. progress(done, total): in bytes. Raises CompatibilityError where there is nothing to compare.
+    threads, progress: as of `walk`. Raises CompatibilityError where there is nothing to compare, NonFiniteError for NaN and infinity.
 
     >>> from modelweave.checkpoints.open import open_checkpoint
     >>> import numpy as np
@@ -149,132 +122,94 @@ def interfere(
     >>> round(found.cosine(0, 1), 2), found.conflict(0, 1), found.keeps("mean")
     (-0.28, 0.5, 0.6)
     """
-    refs, skipped = _common(base, members)
-    if not refs:
+    models = (base, *members)
+
+    def refuse(found: Sequence[TensorRef | None]) -> str | None:
+        if None in found:
+            return f"missing in '{models[found.index(None)].label}'"
+        return None if all(ref is None or ref.floating for ref in found) else "not floating point"
+
+    tensors, skipped = match(base, models, refuse)
+    if not tensors:
         raise CompatibilityError(
             f"'{base.label}' and its fine-tunes have no floating tensor of one name and shape; check that it is their base"
         )
-    layout = find_layout(refs)
-    size, lock, done = sum(ref.nbytes for group in refs.values() for ref in group), Lock(), 0
-
-    def moved(part: int) -> None:
-        nonlocal done
-        with lock:
-            done += part
-            if progress is not None:
-                progress(done, size)
-
-    groups: dict[tuple[int | None, str], Group] = {}
-    with ThreadPoolExecutor(threads or min(os.cpu_count() or 1, 8)) as pool:
-        for name, sums in zip(refs, pool.map(lambda group: _meeting(group, spectra, moved), refs.values()), strict=True):
-            place = layout.places.get(name)
-            key = (place.layer if place else None, kind_of(name, layout))
-            known = groups.get(key)
-            groups[key] = Group(*key, 1, sums) if known is None else Group(*key, known.tensors + 1, known.sums + sums)
-    return Interference(tuple(m.label for m in members), tuple(groups.values()), skipped)
-
-
-def joined(kind: str, layer: int | None, groups: Iterable[Group]) -> Group:
-    """Several groups as one."""
-    groups = list(groups)
-    return Group(layer, kind, sum(g.tensors for g in groups), reduce(Meeting.__add__, (g.sums for g in groups)))
-
-
-Refs = tuple[TensorRef, ...]
-"""The base's tensor, then each member's."""
-
-
-def _common(base: Checkpoint, members: Sequence[Checkpoint]) -> tuple[dict[str, Refs], dict[str, str]]:
-    refs: dict[str, Refs] = {}
-    skipped: dict[str, str] = {}
-    for name in base:
-        found = [c.get(name if name in c else c.aliases.get(name, name)) for c in (base, *members)]
-        lacking = next((c.label for c, ref in zip((base, *members), found, strict=True) if ref is None), None)
-        there = tuple(ref for ref in found if ref is not None)
-        if lacking is not None:
-            skipped[name] = f"missing in '{lacking}'"
-        elif not all(ref.floating for ref in there):
-            skipped[name] = "not floating point"
-        elif len({ref.shape for ref in there}) > 1:
-            skipped[name] = f"shapes differ: {', '.join(shape_text(ref.shape) for ref in there)}"
-        else:
-            refs[name] = there
     for member in members:
         skipped |= {name: f"only in '{member.label}'" for name in member if name not in base and name not in base.aliases}
-    return refs, skipped
+    groups = walk(tensors, lambda tensor: _meeting(tensor, spectra), threads=threads, progress=progress)
+    return Interference(groups, skipped, tuple(member.label for member in members))
 
 
-def _meeting(refs: Refs, spectra: bool, moved: Callable[[int], None]) -> Meeting:
-    n, count = len(refs) - 1, refs[0].count
-    edges = _edges(refs)
-    parts = [_chunk(_values(refs, at, min(at + CHUNK, count), moved), edges) for at in range(0, count, CHUNK)]
-    zero = np.zeros((n, n))
-    start = Meeting(0, 0.0, zero, zero, zero, np.zeros(n), np.zeros(len(WAYS)), zero, zero)
-    sums = reduce(Meeting.__add__, parts, start)
-    if spectra and len(refs[0].shape) == 2 and min(refs[0].shape) > 1 and sums.gram.any():
-        overlap, chance = _overlaps(refs)
-        sums = sums + Meeting(0, 0.0, zero, zero, zero, np.zeros(n), np.zeros(len(WAYS)), overlap, chance, 1)
+def _meeting(tensor: Reader, spectra: bool) -> Meeting:
+    n, shape = len(tensor.refs) - 1, tensor.refs[0].shape
+    sums, edges, room = nothing(n), _edges(tensor), np.empty((n, tensor.width))
+    for block in tensor.blocks():
+        _make_deltas(block, tensor)
+        sums += _block_meeting(block[0], block[1:], edges, room[:, : block.shape[1]])
+    if spectra and len(shape) == 2 and min(shape) > 1 and sums.gram.any():
+        overlap, chance = _overlaps(tensor)
+        sums += replace(nothing(n), overlap=overlap, chance=chance, matrices=1)
     return sums
 
 
-def _values(refs: Refs, start: int, stop: int, moved: Callable[[int], None] = lambda size: None) -> Floats:
-    """(1 + members, elements): the base and the task vectors."""
-    values = np.stack([decode(ref.read(start, stop), ref.dtype).astype(np.float64) for ref in refs])
+def _make_deltas(values: Floats, tensor: Reader) -> Floats:
+    """From the values of base and members, in place, the members' task vectors, (members, elements)."""
     if not np.isfinite(values).all():
         first = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
         who = f"model {first} of those compared" if first else "the base"
-        raise NonFiniteError(f"{refs[first].name} of {who} holds NaN or infinity; mend it first")
+        raise NonFiniteError(f"{tensor.refs[first].name} of {who} holds NaN or infinity; fix it first")
     values[1:] -= values[0]
-    moved(sum(ref.nbytes * (stop - start) // max(ref.count, 1) for ref in refs))
-    return values
+    return values[1:]
 
 
-def _edges(refs: Refs) -> Floats:
+def _edges(tensor: Reader) -> Floats:
     """The magnitude above which each member's largest changes lie, from a sample of pieces spread over the tensor."""
-    count = refs[0].count
-    if count <= _SAMPLE:
-        values = _values(refs, 0, count)[1:]
-    else:
-        piece = _SAMPLE // 16
-        starts = np.linspace(0, count - piece, 16).astype(int).tolist()
-        values = np.concatenate([_values(refs, at, at + piece)[1:] for at in starts], axis=1)
-    if not values.shape[1]:
-        return np.zeros(len(values))
-    place = max(values.shape[1] - max(1, int(_TRIM * values.shape[1])), 0)
-    return np.partition(np.abs(values), place, axis=1)[:, place]
+    count = tensor.refs[0].count
+    pieces, size = (1, count) if count <= _SAMPLE else (16, _SAMPLE // 16)
+    starts = np.linspace(0, count - size, pieces).astype(int).tolist()
+    changes = np.abs(np.concatenate([_make_deltas(tensor.read(at, at + size), tensor) for at in starts], axis=1))
+    if not count:
+        return np.zeros(len(changes))
+    place = changes.shape[1] - max(1, int(_TRIM * changes.shape[1]))
+    return np.asarray(np.partition(changes, place, axis=1)[:, place])
 
 
-def _chunk(values: Floats, edges: Floats) -> Meeting:
-    base, deltas = values[0], values[1:]
-    up, down = (deltas > 0).astype(np.float32), (deltas < 0).astype(np.float32)
-    moved = up + down
-    opposite = up @ down.T
-    total = deltas.sum(0)
-    trimmed = deltas * (np.abs(deltas) >= edges[:, None])
-    ways = (total / len(deltas), total, _elected_mean(trimmed), _elected_mean(deltas), np.abs(deltas).max(0))
-    zero = np.zeros((len(deltas), len(deltas)))
-    return Meeting(
-        deltas.shape[1],
-        float(base @ base),
-        deltas @ deltas.T,
-        (moved @ moved.T).astype(np.float64),
-        (opposite + opposite.T).astype(np.float64),
-        moved.sum(1, dtype=np.float64),
-        np.array([float(way @ way) for way in ways]),
-        zero,
-        zero,
+def _block_meeting(base: Floats, deltas: Floats, edges: Floats, room: Floats) -> Meeting:
+    """room: (members, elements), to be overwritten, as fresh memory costs more than the arithmetic."""
+    n = len(deltas)
+    gram, both, opposite = np.zeros((3, n, n))
+    up = deltas > 0
+    moved = up | (deltas < 0)
+    for i, j in combinations_with_replacement(range(n), 2):
+        common = moved[i] & moved[j]
+        gram[i, j] = gram[j, i] = deltas[i] @ deltas[j]
+        both[i, j] = both[j, i] = np.count_nonzero(common)
+        opposite[i, j] = opposite[j, i] = np.count_nonzero(common & (up[i] != up[j]))
+    total, sizes = deltas.sum(0), np.abs(deltas, out=room)
+    summed, largest, large = float(total @ total), sizes.max(0), sizes >= edges[:, None]
+    elected = _elected(total, sizes, up, moved)
+    sizes *= large
+    deltas *= large
+    trimmed = _elected(deltas.sum(0), sizes, up, moved & large)
+    kept = np.array([summed / n**2, summed, trimmed, elected, float(largest @ largest)])
+    return replace(
+        nothing(n), count=len(base), base=float(base @ base), gram=gram, both=both, opposite=opposite, changed=both.diagonal(), kept=kept
     )
 
 
-def _elected_mean(deltas: Floats) -> Floats:
-    agree = deltas * np.where(deltas.sum(0) >= 0, 1.0, -1.0) > 0
-    return np.asarray((deltas * agree).sum(0) / np.maximum(agree.sum(0), 1))
+def _elected(total: Floats, sizes: Floats, up: Bools, moved: Bools) -> float:
+    """The squared norm of the mean, at each place, of the entries that have the sign of their total.
+
+    Their sum is half of |total| + the sum of all sizes, as the total is what they have more than the others.
+    """
+    voters = ((up == (total >= 0)) & moved).sum(0, dtype=np.float32)
+    means = (np.abs(total) + sizes.sum(0)) / (2 * np.maximum(voters, 1))
+    return float(means @ means)
 
 
-def _overlaps(refs: Refs) -> tuple[Floats, Floats]:
+def _overlaps(tensor: Reader) -> tuple[Floats, Floats]:
     """For each pair, the mean over both sides of |U_i' U_j|^2 / the smaller rank, and what random directions give."""
-    rows, columns = refs[0].shape
-    deltas = _values(refs, 0, refs[0].count)[1:].reshape(-1, rows, columns)
+    deltas = _make_deltas(tensor.read(0, tensor.refs[0].count), tensor).reshape(-1, *tensor.refs[0].shape)
     sides = [(_leading(d @ d.T), _leading(d.T @ d)) for d in deltas]
     n = len(deltas)
     overlap, chance = np.zeros((n, n)), np.zeros((n, n))
@@ -301,7 +236,7 @@ def _leading(gram: Floats) -> Floats:
 def as_dict(found: Interference) -> dict[str, Any]:
     """Everything at once, ready for JSON."""
 
-    def plain(groups: Iterable[Group]) -> list[dict[str, Any]]:
+    def plain(groups: Iterable[Group[Meeting]]) -> list[dict[str, Any]]:
         return [group_dict(group) for group in groups]
 
     return {
@@ -314,7 +249,7 @@ def as_dict(found: Interference) -> dict[str, Any]:
     }
 
 
-def group_dict(group: Group) -> dict[str, Any]:
+def group_dict(group: Group[Meeting]) -> dict[str, Any]:
     """One group's numbers; pairs in the order 0-1, 0-2, ..., 1-2, ..."""
     sums = group.sums
     pairs = list(combinations(range(len(sums.gram)), 2))

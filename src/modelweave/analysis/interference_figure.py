@@ -10,7 +10,8 @@ import numpy as np
 
 from ..drawing import new_figure, save_figure
 from .diff_figure import short_names
-from .interference import WAYS, Group, Interference
+from .interference import WAYS, Interference, Meeting
+from .walk import Group
 
 LONG = 18
 """Letters of a member's name on an axis."""
@@ -63,7 +64,7 @@ def _draw_pairs(figure: Any, axes: Any, found: Interference) -> None:
     figure.colorbar(image, ax=axes)
 
 
-def _draw_layers(axes: Any, layers: Sequence[Group], curves: dict[str, list[float]]) -> None:
+def _draw_layers(axes: Any, layers: Sequence[Group[Meeting]], curves: dict[str, list[float]]) -> None:
     """A curve a quantity over the layers, or its one value for all that stands outside them."""
     places = [group.layer or 0 for group in layers]
     for mark, (label, values) in zip("osD^v", curves.items(), strict=False):

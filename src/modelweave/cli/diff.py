@@ -14,8 +14,9 @@ from .options import Json
 from .printing import fixed, number, percent, progress_bar, say, show_json, show_table
 
 if TYPE_CHECKING:
-    from ..analysis.diff import Row
-    from ..analysis.interference import Group, Interference
+    from ..analysis.diff import Sums
+    from ..analysis.interference import Interference, Meeting
+    from ..analysis.walk import Group
 
 FEW = 3
 """How many tensors are named that were not compared for the same reason."""
@@ -63,7 +64,7 @@ def diff(
         return show_json(as_dict(comparison))
     with_base = comparison.with_base
     if every:
-        _show("every module", comparison.rows, with_base, ("layer", "module"))
+        _show("every module", comparison.groups, with_base, ("layer", "module"))
     else:
         _show("by layer", comparison.by_layer(), with_base, ("layer",))
         say()
@@ -124,7 +125,7 @@ def _show_pairs(found: Interference) -> None:
     show_table(("model", "and", ">cosine", ">conflicts %"), cells, title="pairs")
 
 
-def _show_groups(title: str, groups: Sequence[Group], leads: Sequence[str]) -> None:
+def _show_groups(title: str, groups: Sequence[Group[Meeting]], leads: Sequence[str]) -> None:
     """One table. leads: which of layer and module stand in front."""
     from ..analysis.interference import WAYS
 
@@ -141,12 +142,12 @@ def _show_groups(title: str, groups: Sequence[Group], leads: Sequence[str]) -> N
     show_table(columns, rows, title=title)
 
 
-def _heads(row: Row | Group, leads: Sequence[str]) -> list[str]:
+def _heads(row: Group[Any], leads: Sequence[str]) -> list[str]:
     found = {"layer": "outside" if row.layer is None else str(row.layer), "module": row.kind}
     return [found[lead] for lead in leads]
 
 
-def _show(title: str, rows: Sequence[Row], with_base: bool, leads: Sequence[str]) -> None:
+def _show(title: str, rows: Sequence[Group[Sums]], with_base: bool, leads: Sequence[str]) -> None:
     """One table. leads: which of layer and module stand in front."""
     columns = [*leads, ">parameters", ">norm A", ">norm B", ">relative", ">changed %"]
     if with_base:
@@ -154,7 +155,7 @@ def _show(title: str, rows: Sequence[Row], with_base: bool, leads: Sequence[str]
     show_table(columns, [_cells(row, with_base, leads) for row in rows], title=title)
 
 
-def _cells(row: Row, with_base: bool, leads: Sequence[str]) -> list[str]:
+def _cells(row: Group[Sums], with_base: bool, leads: Sequence[str]) -> list[str]:
     from ..analysis.diff import row_dict
 
     found: dict[str, Any] = row_dict(row, with_base)
