@@ -2,83 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import modelweave
-from modelweave.catalog import LEARNERS, METHODS
-from modelweave.cli.methods import models_text
-from modelweave.outputs.predictions.learner import Learner
-from modelweave.row import Method, Parameter
+from modelweave.catalog import LEVELS
+from modelweave.describe import by_group, facts, parameter_table
+from modelweave.row import Row
 
 HEAD = """# Methods
 
 Generated from the catalog by `python docs/make_pages.py`. `modelweave methods NAME` shows the same in the terminal.
-
-## Merging weights
-
-d_j is a member's change from the base, w_j its weight; parameters marked *each* are given a member, the others once.
-
-| Method | Computes | Parts | Base | Members | Paper |
-|---|---|---|---|---|---|
 """
-BLENDS = """
-## Blending predictions
-
-For `modelweave blend` and `modelweave.blend`. p_j is a member's prediction of a row, S the sum of those taken so far.
-
-| Method | Computes | For | Source |
-|---|---|---|---|
-"""
-BASES = {"required": "required", "optional": "optional", "input": "a member", "first": "one of the two"}
 
 
 def methods_page() -> str:
-    """The tables of all methods, then the parameters of each."""
-    tables = HEAD + "".join(map(_line, METHODS.values())) + BLENDS + "".join(map(_blend_line, LEARNERS.values()))
-    rows: list[Method | Learner] = [*METHODS.values(), *LEARNERS.values()]
-    return tables + "".join(map(_section, rows))
+    """A table a group of methods, then each method with its parameters."""
+    text = HEAD
+    for family in LEVELS.values():
+        title = family.title[0].upper() + family.title[1:]
+        text += f"\n## {title}\n" + (f"\n{family.symbols}\n" if family.symbols else "")
+        for group, rows in by_group(family.rows.values()).items():
+            lines = [(f"[`{row.name}`](#{row.name})", row.purpose, row.takes, row.formula) for row in rows]
+            text += f"\n### {group[0].upper()}{group[1:]}\n\n{_table(('Method', 'Use it for', 'Takes', 'Computes'), lines)}"
+    return text + "".join(_section(row) for family in LEVELS.values() for row in family.rows.values())
 
 
-def _line(row: Method) -> str:
-    cells = (f"[`{row.name}`](#{row.name})", row.formula, row.parts, BASES[row.needs.base], models_text(row.needs), row.source)
-    return f"| {' | '.join(map(_cell, cells))} |\n"
-
-
-def _blend_line(row: Learner) -> str:
-    return f"| [`{row.name}`](#{row.name}) | {_cell(row.formula)} | {', '.join(row.tasks)} | {_cell(row.source)} |\n"
-
-
-def _section(row: Method | Learner) -> str:
-    text = f"\n## {row.name}\n\n{row.title}: {row.formula}.\n" + (f"\n{row.source}.\n" if row.source else "")
-    if isinstance(row, Method) and row.note:
-        text += f"\n{_sentence(row)}.\n"
-    if row.presets:
-        text += "\nPresets: " + "; ".join(map(_preset, row.presets.items())) + ".\n"
+def _section(row: Row) -> str:
+    said = "".join(f"- {heading}: {text}\n" for heading, text in facts(row))
+    text = f"\n## {row.name}\n\n{row.title}\n\n{said}"
     if row.parameters:
-        text += "\n| Parameter | Value | Default | Meaning |\n|---|---|---|---|\n" + "".join(map(_parameter, row.parameters))
+        headings, cells = parameter_table(row)
+        lines = [(", ".join(f"`{name}`" for name in words.split(", ")), *others) for words, *others in cells]
+        text += "\n" + _table([heading.capitalize() for heading in headings], lines)
     return text
 
 
-def _sentence(row: Method) -> str:
-    """The note with a capital letter, but for a parameter's name."""
-    word = row.note.split()[0]
-    return row.note if any(word in (p.name, *p.aliases) for p in row.parameters) else row.note[0].upper() + row.note[1:]
-
-
-def _preset(entry: tuple[str, Mapping[str, Any]]) -> str:
-    name, values = entry
-    return f"`{name}` " + (", ".join(f"{word} {str(value).lower()}" for word, value in values.items()) or "the defaults")
-
-
-def _parameter(p: Parameter) -> str:
-    names = ", ".join(f"`{n}`" for n in (p.name, *p.aliases))
-    default = "required" if p.required else "none" if p.default is None else str(p.default).lower()
-    each = "" if p.scope == "shared" else " *each*"
-    return f"| {names}{each} | {_cell(p.range)} | {default} | {_cell(p.help)} |\n"
+def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [headings, ["---"] * len(headings), *(map(_cell, line) for line in lines)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def _cell(text: str) -> str:

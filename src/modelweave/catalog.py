@@ -1,25 +1,76 @@
-"""Every published method, by name: the families' tables, collected one by one."""
+"""Every published method, by level and name: the families' tables, one by one.
+
+A level is a family's folder. Names are unique within a level; two families may both have a `mean`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from .errors import RecipeError, unknown
-from .outputs.predictions.learner import Learner
+from .errors import ParameterError, RecipeError, unknown
 from .outputs.predictions.published import LEARNERS
-from .row import Method
-from .weights import published, published_masked, published_placed, published_spectral
+from .row import Row
+from .weights.after.steps import ROWS as STEP_ROWS
+from .weights.after.steps import Step
+from .weights.method import Method
+from .weights.rows import ROWS as METHOD_ROWS
 
-_TABLES = (published, published_masked, published_spectral, published_placed)
-METHODS: dict[str, Method] = {row.name: row for table in _TABLES for row in table.ROWS}
-
-__all__ = ["LEARNERS", "METHODS", "any_row", "method"]
+METHODS: dict[str, Method] = {row.name: row for row in METHOD_ROWS}
+STEPS: dict[str, Step] = {row.name: row for row in STEP_ROWS}
 
 
-def any_row(name: str) -> Method | Learner:
-    """The row of that name in any family, or a RecipeError that names the nearest."""
-    rows: dict[str, Method | Learner] = {**METHODS, **LEARNERS}
-    return rows[_known(name, rows)]
+class Family(NamedTuple):
+    """The rows of a level by name. title: what they do, and where. symbols: what stands in their formulas."""
+
+    title: str
+    symbols: str
+    rows: Mapping[str, Row]
+
+
+LEVELS: Mapping[str, Family] = {
+    "weights": Family(
+        "merge weights, with modelweave merge",
+        "x_i is a model, d_j a member's change from the base, w_j its weight.",
+        METHODS,
+    ),
+    "weights/after": Family("steps after a merge, under `after` in a recipe", "", STEPS),
+    "outputs/predictions": Family(
+        "blend predictions, with modelweave blend",
+        "p_j is a member's prediction of a row, S the sum of those taken so far.",
+        LEARNERS,
+    ),
+}
+
+__all__ = ["LEARNERS", "LEVELS", "METHODS", "STEPS", "Family", "method", "row", "rows"]
+
+
+def rows(level: str | None = None) -> tuple[Row, ...]:
+    """All rows, or those of a level and of the levels within it; a level may be called by its last word alone.
+
+    Raises ParameterError for a level that there is none of.
+    >>> [row.name for row in rows("weights/after")], len(rows("predictions")) == len(LEARNERS)
+    (['lines'], True)
+    """
+    chosen = [name for name in LEVELS if level is None or f"/{level}/" in f"/{name}/"]
+    if not chosen:
+        raise ParameterError("level: " + unknown("level", level, LEVELS))
+    return tuple(row for name in chosen for row in LEVELS[name].rows.values())
+
+
+def row(name: str, level: str | None = None) -> Row:
+    """The row of that name, or a RecipeError that names the nearest, or the levels that have one of that name each.
+
+    >>> row("greedy").level
+    'outputs/predictions'
+    """
+    found = rows(level)
+    named = [row for row in found if row.name == name]
+    if not named:
+        raise RecipeError(unknown("method", name, {row.name for row in found}))
+    if len(named) > 1:
+        raise RecipeError(f"method '{name}' is one of {' and one of '.join(row.level for row in named)}; name the level, too")
+    return named[0]
 
 
 def method(name: str) -> Method:
@@ -28,10 +79,6 @@ def method(name: str) -> Method:
     >>> method("ties").parts
     'keep_top -> sign_consensus'
     """
-    return METHODS[_known(name, METHODS)]
-
-
-def _known(name: str, names: Iterable[str]) -> str:
-    if not isinstance(name, str) or name not in names:
-        raise RecipeError(unknown("method", name, names))
-    return name
+    if not isinstance(name, str) or name not in METHODS:
+        raise RecipeError(unknown("method", name, METHODS))
+    return METHODS[name]

@@ -7,9 +7,9 @@ so nothing about a method is said twice. Rows import no tensor library.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Literal
 
 from .errors import ParameterError, unknown
 
@@ -18,9 +18,9 @@ REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "required"})()
 
 Kind = Literal["float", "int", "bool", "str"]
 Scope = Literal["shared", "model", "input"]
+SCOPES: tuple[Scope, ...] = ("shared", "model", "input")
 Setting = Literal["scale", "draws", "ranked_over", "rescale"]
 """What of a plan a parameter may set: see TensorPlan."""
-Property = Literal["order_free", "exact_on_identical", "in_span", "seeded", "zero_delta_is_base", "single_is_itself"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ class Parameter:
     @property
     def required(self) -> bool:
         return self.default is REQUIRED
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The names under which it may be given."""
+        return (self.name, *self.aliases)
 
     @property
     def range(self) -> str:
@@ -100,67 +105,101 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Needs:
-    """What must be at hand. `min_models` and `max_models` count the members without the base."""
+class Row:
+    """One published method of a family; the families' rows add what runs it.
 
-    base: Literal["required", "optional", "input", "first"] = "input"
-    """`required`: deltas are taken from it. `optional`: likewise when given. `input`: a base is an ordinary member.
-    `first`: required, and the first of the inputs instead of what deltas are taken from."""
-    min_models: int = 1
-    max_models: int | None = None
-
-
-class Rescaling(NamedTuple):
-    """factor: on a direction, for the whole model. record: what the result's manifest keeps for a later merge to go on from."""
-
-    factor: float
-    record: Mapping[str, Any]
-    warning: str = ""
-
-
-@dataclass(frozen=True)
-class Method:
-    """One published method of the weights family, as a composition of parts: per_delta -> space -> combine -> after.
-
-    merged = base + scale * direction, or combine's own result for methods on weights instead of deltas. per_delta: selections, or
-    functions (deltas, context) -> deltas. space: (deltas, context) -> (deltas there, function back). after: (direction, context) ->
-    direction. A space, a step after and functions per delta go with a combine that is a function of tensors.
-    `keeps` are the properties that the generated contract tests hold it to.
+    level: the family's folder, as in "weights" or "outputs/predictions". group: of like methods, in the order in which they are listed.
+    purpose: when to use it, in about six words. keeps: the properties that the generated contract tests hold it to. presets: other
+    defaults by name, where a paper or a tool differs; what a user gives goes before them. constraint: a check over several
+    parameters at once; returns the complaint or None.
     """
 
     name: str
     title: str
     formula: str
     source: str
-    combine: Callable[..., Any]
-    per_delta: tuple[Callable[..., Any], ...] = ()
-    space: Callable[..., Any] | None = None
-    after: tuple[Callable[..., Any], ...] = ()
+    _: KW_ONLY
+    level: str
+    group: str = ""
+    purpose: str = ""
     parameters: tuple[Parameter, ...] = ()
-    needs: Needs = field(default_factory=Needs)
-    keeps: frozenset[Property] = frozenset()
-    paper: int | None = None
-    level: str = "weights"
-    note: str = ""
-    masks: Callable[..., Any] | None = None
-    """(deltas, direction) -> which entries of the direction are a member's own; saved beside a result that is written."""
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Other defaults by name, where a paper or a tool differs; what a recipe says itself goes before them."""
     constraint: Callable[[Mapping[str, Any]], str | None] | None = None
-    """A check over several parameters of one member at once; returns the complaint or None."""
-    over_model: Callable[[Sequence[float], float, Sequence[Mapping[str, Any]]], Rescaling] | None = None
-    """(norms of the members' changes, norm of the direction, the members' records) -> factor; norms are over the whole model."""
+    keeps: frozenset[str] = frozenset()
+    paper: int | None = None
+    note: str = ""
 
     @property
-    def parts(self) -> str:
-        """The composition in words, as in "keep_top -> sign_consensus"."""
-        steps = [*self.per_delta, *([self.space] if self.space else []), self.combine, *self.after]
-        return " -> ".join(step.__name__ for step in steps)
+    def takes(self) -> str:
+        """What it is given, in a word or two, for a list of many."""
+        return ""
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the family says of its rows beyond these fields, in words: a heading and a text each."""
+        return {}
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The same, ready for JSON."""
+        return {}
+
+    @property
+    def example(self) -> str | Mapping[str, Any]:
+        """Something to start from: a command, or a recipe as data."""
+        return ""
 
     def parameter(self, word: str, where: str) -> Parameter:
         """The parameter of that name or alias, or a ParameterError that names the nearest."""
         for parameter in self.parameters:
-            if word == parameter.name or word in parameter.aliases:
+            if word in parameter.words:
                 return parameter
-        known = [word for p in self.parameters for word in (p.name, *p.aliases)]
+        known = [word for p in self.parameters for word in p.words]
+        if not known:
+            raise ParameterError(f"{where}: {self.name} takes no parameters, got '{word}'")
         raise ParameterError(f"{where}: " + unknown(f"parameter of {self.name}", word, known))
+
+    def preset(self, name: str | None) -> Mapping[str, Any]:
+        """The defaults of that name, or a ParameterError that lists those there are; no name, no values."""
+        if name is None:
+            return {}
+        if name not in self.presets:
+            known = ", ".join(self.presets) or "none"
+            raise ParameterError(f"preset: unknown preset '{name}', {self.name} has {known}; choose one, or give parameters")
+        return self.presets[name]
+
+    def settle(
+        self,
+        given: Mapping[str, Any],
+        preset: str | None = None,
+        *,
+        where: str = "options",
+        scopes: Collection[Scope] = SCOPES,
+        lacking: str = "",
+    ) -> dict[str, Any]:
+        """All parameters of these scopes with their values: what is given, else what the preset says, else the default.
+
+        where: for messages, who gave them. lacking: what to say where a required one is not given, its help by default.
+        Raises ParameterError for names that are not known or given twice, values out of range, and values that do not go together.
+        """
+        values = {p.name: p.default for p in self.parameters if p.scope in scopes}
+        values |= {word: value for word, value in self.preset(preset).items() if word in values}
+        words: dict[str, str] = {}
+        for word, value in given.items():
+            parameter = self.parameter(word, where)
+            if parameter.name in words:
+                raise ParameterError(f"{where}: {words[parameter.name]} and {word} are the same parameter; keep one")
+            words[parameter.name] = word
+            values[parameter.name] = parameter.check(value, where)
+        for p in self.parameters:
+            if values.get(p.name) is REQUIRED:
+                raise ParameterError(f"{where}: {self.name} needs {p.name} ({p.range}), {lacking or p.help}")
+        if {p.scope for p in self.parameters} <= set(scopes):
+            self.check_together(values, where)
+        return values
+
+    def check_together(self, values: Mapping[str, Any], where: str) -> None:
+        """Raise ParameterError where values that are each legal do not go together."""
+        complaint = self.constraint(values) if self.constraint else None
+        if complaint:
+            raise ParameterError(f"{where}: {self.name}: {complaint}")

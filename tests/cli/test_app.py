@@ -37,10 +37,10 @@ def test_usage_errors_exit_with_two(capsys):
 
 
 def test_an_error_is_one_line_that_is_left_as_it_is(capsys, monkeypatch):
-    def fail(name):
+    def fail(name, level):
         raise OutputError("[red]out[/red] " + "x" * 300 + "\nexists")
 
-    monkeypatch.setattr("modelweave.catalog.any_row", fail)
+    monkeypatch.setattr("modelweave.catalog.row", fail)
     assert main(["methods", "ties"]) == 2
     captured = capsys.readouterr()
     assert captured.err == "error: [red]out[/red] " + "x" * 300 + " exists\n" and captured.out == ""
@@ -55,10 +55,10 @@ def test_debug_shows_where_an_error_comes_from(capsys, monkeypatch):
 
 @pytest.mark.parametrize(("raised", "status"), [(KeyboardInterrupt(), 130), (BrokenPipeError(32, "Broken pipe"), 1)])
 def test_interrupts_and_closed_pipes_are_quiet(raised, status, monkeypatch, capfd):
-    def fail(name):
+    def fail(name, level):
         raise raised
 
-    monkeypatch.setattr("modelweave.catalog.any_row", fail)
+    monkeypatch.setattr("modelweave.catalog.row", fail)
     try:
         found = main(["methods", "ties"])
     except SystemExit as error:
@@ -97,10 +97,10 @@ def test_files_are_checked_before_an_experiment(option, tmp_path, capsys, monkey
 
 
 def test_other_exceptions_keep_their_traceback(monkeypatch):
-    def fail(name):
+    def fail(name, level):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("modelweave.catalog.any_row", fail)
+    monkeypatch.setattr("modelweave.catalog.row", fail)
     with pytest.raises(ZeroDivisionError):
         main(["methods", "ties"])
 

@@ -1,4 +1,4 @@
-"""The catalog on the terminal; snippets are recipes."""
+"""The catalog on the terminal; examples are recipes and commands."""
 
 from __future__ import annotations
 
@@ -7,22 +7,35 @@ import json
 import pytest
 import yaml
 
-from modelweave.catalog import LEARNERS, METHODS
+from modelweave.catalog import LEARNERS, LEVELS, METHODS, STEPS, rows
 from modelweave.cli.app import main
-from modelweave.cli.methods import needs_text, snippet, step_snippet
+from modelweave.describe import example
 from modelweave.recipes.language.load import parse_recipe
 from modelweave.recipes.planning.build import _checked
-from modelweave.weights.after.steps import STEPS
 
 
-def test_the_table_has_every_method(capsys):
+def test_the_list_has_every_method_in_a_line_of_80_columns(capsys):
     assert main(["methods"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[2 : len(METHODS) + 2]] == list(METHODS)
-    blends = lines.index("predictions, for modelweave blend") + 2
-    assert [line.split()[0] for line in lines[blends : blends + len(LEARNERS)]] == list(LEARNERS)
-    head, ties = lines[1], next(line for line in lines if line.startswith("ties "))
-    assert "paper" in head.split() and "29" in ties.split()
+    assert max(map(len, lines)) <= 80
+    starts = [line.split()[0] for line in lines if line.startswith("    ")]
+    assert sorted(starts) == sorted([*METHODS, *LEARNERS, *STEPS, *["method"] * len(LEVELS)])
+    place = lines.index("  spectra, by decomposing whole matrices")
+    assert lines[place + 1].split() == ["tsv_m", *METHODS["tsv_m"].purpose.split(), "base,", "1+"]
+    assert next(line for line in lines if line.startswith("    ties ")).endswith("base, 1+      29")
+
+
+def test_one_level_alone(capsys):
+    for level in ("predictions", "outputs", "outputs/predictions"):
+        assert main(["methods", "--level", level, "--json"]) == 0
+        assert [row["name"] for row in json.loads(capsys.readouterr().out)] == list(LEARNERS)
+    assert main(["methods", "--level", "weights"]) == 0
+    out = capsys.readouterr().out
+    assert "    ties " in out and "    lines " in out and "greedy" not in out
+    assert main(["methods", "--level", "wieghts"]) == 2
+    assert "did you mean 'weights'" in capsys.readouterr().err
+    assert main(["methods", "ties", "--level", "predictions"]) == 2
+    assert "unknown method 'ties'" in capsys.readouterr().err
 
 
 def test_one_method_in_full(capsys):
@@ -37,13 +50,13 @@ def test_one_blend_in_full(capsys):
     out = capsys.readouterr().out
     assert "preset      autogluon: rounds 25" in out and "modelweave blend predictions/ --targets y.csv --method greedy" in out
     assert main(["methods", "greedy", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["level"] == "outputs"
+    assert json.loads(capsys.readouterr().out)["level"] == "outputs/predictions"
     assert main(["methods", "greddy"]) == 2
     assert "did you mean 'greedy'" in capsys.readouterr().err
 
 
 def test_the_example_of_a_blend_has_what_it_needs(capsys):
-    for name, words in (("chooser", "--method chooser --set chooser=FOLDER\n"), ("per_group", "--method per_group --segments COLUMN\n")):
+    for name, words in (("chooser", "--method chooser --set chooser=CHOOSER\n"), ("per_group", "--method per_group --segments COLUMN\n")):
         assert main(["methods", name]) == 0
         assert words in capsys.readouterr().out
 
@@ -54,9 +67,7 @@ def test_a_step_in_full(capsys):
     assert "alpha + beta * layer / (layers - 1)" in out and "factor of the first layer" in out and "after:\n  - lines\n" in out
     assert main(["methods", "LiNeS", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["level"] == "after" and [p["name"] for p in found["parameters"]] == ["alpha", "beta"]
-    assert main(["methods"]) == 0
-    assert "\nlines  change times" in capsys.readouterr().out
+    assert found["level"] == "weights/after" and [p["name"] for p in found["parameters"]] == ["alpha", "beta"]
 
 
 @pytest.mark.parametrize(("word", "name"), [("TIES", "ties"), ("DARE-TIES", "dare_ties"), ("Greedy", "greedy")])
@@ -66,7 +77,7 @@ def test_capitals_and_dashes_are_read(word, name, capsys):
 
 
 def test_needs_do_not_contradict_the_rest_of_the_row(capsys):
-    words = {name: needs_text(row) for name, row in METHODS.items()}
+    words = {name: row.wants for name, row in METHODS.items()}
     assert words["slerp"] == "two models, one of them named as base_model"
     assert words["layer_swap"] == "2 models; a base is optional"
     assert words["nuslerp"] == "2 models; a base is optional; with one, changes are taken from it"
@@ -76,38 +87,32 @@ def test_needs_do_not_contradict_the_rest_of_the_row(capsys):
     assert capsys.readouterr().out.count("paper 07") == 1
 
 
-def test_every_parameter_says_what_it_means():
-    assert not [
-        (row.name, p.name) for row in (*METHODS.values(), *LEARNERS.values(), *STEPS.values()) for p in row.parameters if not p.help
-    ]
-
-
 def test_json(capsys):
     assert main(["methods", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in rows] == [*METHODS, *LEARNERS, *STEPS]
+    found = json.loads(capsys.readouterr().out)
+    assert [(row["level"], row["name"]) for row in found] == [(row.level, row.name) for row in rows()]
     assert main(["methods", "slerp", "--json"]) == 0
     (t,) = json.loads(capsys.readouterr().out)["parameters"]
     assert t["required"] is True and t["default"] is None and t["at_most"] is None
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_snippets_pass_the_recipe_checks(name):
-    text = snippet(METHODS[name])
+def test_examples_pass_the_recipe_checks(name):
+    text = example(METHODS[name])
     (document,) = parse_recipe(text)
     _checked(document, METHODS)
-    assert yaml.safe_load(text)["merge_method"] == name
+    assert yaml.safe_load(text) == METHODS[name].example
     given = set(document.parameters) | {key for member in document.models for key in member.parameters}
     assert {p.name for p in METHODS[name].parameters if p.required} <= given
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_result_that_is_taken_up_again_is_kept_in_float32(name):
-    assert ("out_dtype: float32\n" in snippet(METHODS[name])) is (name in ("opcm", "emr"))
+    assert ("out_dtype: float32\n" in example(METHODS[name])) is (name in ("opcm", "emr"))
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_snippets_of_steps_pass_the_recipe_checks(name):
-    (document,) = parse_recipe(step_snippet(STEPS[name]))
+def test_examples_of_steps_pass_the_recipe_checks(name):
+    (document,) = parse_recipe(example(STEPS[name]))
     _checked(document, METHODS)
     assert document.after == [name]

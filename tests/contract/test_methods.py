@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 import modelweave
 from modelweave.catalog import METHODS
 from modelweave.errors import ModelweaveError, ParameterError
-from modelweave.row import Method
+from modelweave.weights.method import Method
 
 ROWS = list(METHODS.values())
 REQUIRED = {"t": 0.3, "weight": 1.0}

@@ -12,8 +12,9 @@ import modelweave
 from modelweave.catalog import METHODS
 from modelweave.cli.app import main
 from modelweave.recipes.language.schema import recipe_schema
-from modelweave.row import Method, Needs, Parameter
+from modelweave.row import Parameter
 from modelweave.weights.combine.mixing import weighted_sum
+from modelweave.weights.method import Method, Needs
 from modelweave.weights.part import Context, Ranks, selection, tensors
 
 
@@ -38,6 +39,8 @@ MIDDLE = Method(
     "Toy",
     "base + sum of w_j middle(d_j)",
     "this test",
+    group="toys",
+    purpose="a test",
     combine=weighted_sum,
     per_delta=(keep_middle,),
     parameters=(
@@ -52,6 +55,8 @@ POWER = Method(
     "Toy",
     "base + the root of the mean power",
     "this test",
+    group="toys",
+    purpose="a test",
     combine=power_mean,
     parameters=(Parameter("power", "int", 3, at_least=1, help="an odd number"),),
     needs=Needs("required"),
@@ -86,6 +91,8 @@ AXES = Method(
     "Toy",
     "the last row, more in deeper layers",
     "this test",
+    group="toys",
+    purpose="a test",
     combine=first_row_only,
     space=upside_down,
     after=(by_depth,),

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 import modelweave
 from modelweave.catalog import METHODS
 from modelweave.errors import CompatibilityError, NonFiniteError, ParameterError, RecipeError
-from modelweave.row import Method, Parameter
+from modelweave.row import Parameter
+from modelweave.weights.method import Method
 from modelweave.weights.part import Context, tensors
 
 State = dict[str, torch.Tensor]

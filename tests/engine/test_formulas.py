@@ -15,8 +15,8 @@ import modelweave
 from modelweave.catalog import METHODS
 from modelweave.engine.kernels import Chunk, CompiledKernels, Kernels, library_path
 from modelweave.engine.torch_kernels import TorchKernels
-from modelweave.row import Method, Needs
 from modelweave.weights.formula import clamp, exp, floor, maximum, minimum, rounded, sign, tanh, traced, where
+from modelweave.weights.method import Method, Needs
 from modelweave.weights.part import Context, Round, formula
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ from ..checkpoints.decode import decode
 from ..checkpoints.tensors import TensorRef
 from ..errors import NonFiniteError
 from ..recipes.planning.plan import TensorPlan
-from ..row import Method
+from ..weights.method import Method
 from ..weights.part import Context, spec_of
 from .coefficients import store_direction
 from .device import room_on

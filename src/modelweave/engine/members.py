@@ -16,8 +16,8 @@ from ..checkpoints.tensors import Checkpoint
 from ..errors import CompatibilityError, ModelweaveWarning, ParameterError, unknown, without_secrets
 from ..recipes.planning.in_memory import plain, plan_members
 from ..recipes.planning.plan import Plan, TensorPlan
-from ..row import Method
 from ..text.sizes import parse_size
+from ..weights.method import Method
 from .merge import write_plan
 from .run import run
 

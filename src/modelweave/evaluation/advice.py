@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-import yaml
-
 from ..analysis.interference import Interference, Meeting, interfere
 from ..catalog import METHODS
 from ..checkpoints.open import open_checkpoint
@@ -21,6 +19,7 @@ from ..checkpoints.tensors import Checkpoint
 from ..errors import CompatibilityError, ModelweaveError
 from ..recipes.language.tokenizer_settings import TokenizerSettings
 from ..recipes.tokenizer.vocabulary import embedding_rows, plan_vocabulary, same_tokenizers
+from ..text.yaml_writer import write_yaml
 
 FAR = 0.3
 """Relative change of a layer beyond which fine-tunes seldom share a code any more."""
@@ -252,24 +251,11 @@ def _recipe(base: Checkpoint, members: Sequence[Checkpoint], choice: Choice, by_
     because, *warnings = reasons
     comments = [because, f"{choice.method}: {choice.reason}", *warnings]
     comments.append("compare the result with every member on data of your own; then try the other choices and the scale")
-    # a name may hold line breaks, a comment may not
-    lines = [*(f"# {' '.join(comment.split())}" for comment in comments), ""]
-    lines.append(f"merge_method: {choice.method}")
-    lines += [f"base_model: {in_yaml(base.label)}"] if _names_base(choice) else []
-    lines += ["tokenizer_source: union"] if by_token else []
-    lines.append("models:")
-    for member in members:
-        lines.append(f"  - model: {in_yaml(member.label)}")
-        lines += [f"    parameters: {{{', '.join(f'{k}: {v}' for k, v in own.items())}}}"] if own else []
-    lines += ["parameters:", *(f"  {name}: {value}" for name, value in shared.items())] if shared else []
-    return "\n".join([*lines, ""])
-
-
-def in_yaml(text: str) -> str:
-    """A text as YAML reads it back, whatever it looks like.
-
-    >>> in_yaml("org/name"), in_yaml("007"), in_yaml("a: b")
-    ('org/name', "'007'", "'a: b'")
-    """
-    written: str = yaml.safe_dump(text, width=1 << 16, allow_unicode=True)
-    return written.removesuffix("...\n").strip()
+    data = {
+        "merge_method": choice.method,
+        **({"base_model": base.label} if _names_base(choice) else {}),
+        **({"tokenizer_source": "union"} if by_token else {}),
+        "models": [{"model": member.label, **({"parameters": own} if own else {})} for member in members],
+        **({"parameters": shared} if shared else {}),
+    }
+    return write_yaml(data, comments)

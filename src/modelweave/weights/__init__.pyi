@@ -5,8 +5,6 @@ from ..engine.merge import MergeResult as MergeResult
 from ..engine.recover import Masked as Masked
 from ..engine.recover import member_masks as member_masks
 from ..engine.recover import recover as recover
-from ..row import Method as Method
-from ..row import Needs as Needs
 from ..row import Parameter as Parameter
 from ..weights.part import Chance as Chance
 from ..weights.part import Context as Context
@@ -17,3 +15,5 @@ from ..weights.part import mixing as mixing
 from ..weights.part import selection as selection
 from ..weights.part import shared_selection as shared_selection
 from ..weights.part import tensors as tensors
+from .method import Method as Method
+from .method import Needs as Needs

@@ -103,7 +103,7 @@ def test_a_blend_takes_a_chooser(tmp_path: Path) -> None:
     assert sorted(found.weights.values()) == [0, 0, 0, 0.5, 0.5]
     places = SubsetChooser.load(tmp_path / "kept").choose(describe_members(pool, y), 2)
     assert [name for name, weight in found.weights.items() if weight] == [list(pool)[i] for i in places]
-    with pytest.raises(ModelweaveError, match="chooser: needs chooser, the folder that SubsetChooser.save wrote"):
+    with pytest.raises(ModelweaveError, match="chooser needs chooser \\(text\\), the folder that SubsetChooser.save wrote"):
         blend(pool, y, method="chooser")
 
 

@@ -46,7 +46,7 @@ def test_any_method_on_changes_can_be_followed_by_it(method: str) -> None:
     ("method", "after", "sentence"),
     [
         ("task_arithmetic", ["line"], r"after\[0\]: unknown step 'line'; did you mean 'lines'"),
-        ("task_arithmetic", [{"lines": {"alfa": 1}}], r"after\[0\]: unknown parameter of lines 'alfa'; did you mean 'alpha'"),
+        ("task_arithmetic", [{"lines": {"alfa": 1}}], r"after\[0\].lines: unknown parameter of lines 'alfa'; did you mean 'alpha'"),
         ("task_arithmetic", [{"lines": {"alpha": -1}}], r"after\[0\].lines: alpha must be a number at least 0, got -1"),
         ("task_arithmetic", [{"lines": 3}], r"after\[0\].lines: expected parameters by name, got 3"),
         ("task_arithmetic", [{"lines": None, "other": None}], r"after\[0\]: expected the name of a step"),

@@ -14,7 +14,8 @@ from modelweave.checkpoints.ties import tied_heads
 from modelweave.errors import CompatibilityError, ParameterError, RecipeError
 from modelweave.recipes.planning.plan import Plan
 from modelweave.recipes.planning.slice_ends import goes_first
-from modelweave.row import Method, Needs, Parameter
+from modelweave.row import Parameter
+from modelweave.weights.method import Method, Needs
 
 from ..helpers import ArrayRef, Fake, llama, planned, tensor
 

@@ -126,7 +126,7 @@ def _learner(method: str, preset: str | None) -> Learner:
     if preset is not None and method == "auto":
         raise ParameterError("preset: goes with a method, not with auto")
     if method == "auto":
-        return Learner("auto", "the method that is best in folds", "", "", _choose)
+        return Learner("auto", "the method that is best in folds", "", "", fit=_choose)
     if method not in LEARNERS:
         raise ParameterError("method: " + unknown("method", str(method), [*LEARNERS, "auto"]))
     return LEARNERS[method]

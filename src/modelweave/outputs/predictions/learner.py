@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import CompatibilityError, ParameterError, unknown
-from ...row import REQUIRED, Parameter
+from ...errors import CompatibilityError
+from ...row import Row
 from .metrics import CLASSES, Task
 
 ALL: tuple[Task, ...] = (*CLASSES, "regression")
+Property = Literal["order_free", "between_members", "single_is_itself", "seeded"]
 
 
 @dataclass(frozen=True)
@@ -67,40 +68,39 @@ class FittedRule:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Learner:
+@dataclass(frozen=True, kw_only=True)
+class Learner(Row):
     """One way to make an ensemble of predictions.
 
     fit: (pool, y, metric, *, seed, weight, segments, groups, time, **parameters) -> FittedRule, on rows that all members cover.
-    learns: whether the rule depends on the targets. linear: whether the rule is one weight a member.
+    learns: whether the rule depends on the targets.
     """
 
-    name: str
-    title: str
-    formula: str
-    source: str
     fit: Callable[..., FittedRule]
     tasks: tuple[Task, ...] = ALL
-    parameters: tuple[Parameter, ...] = ()
-    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    paper: int | None = None
     learns: bool = True
     needs_segments: bool = False
-    level: str = "outputs"
+    keeps: frozenset[Property] = frozenset()
+    level: str = "outputs/predictions"
 
-    def settle(self, given: Mapping[str, Any], preset: str | None = None) -> dict[str, Any]:
-        """All parameters with their values, or a ParameterError that names what is wrong."""
-        if preset is not None and preset not in self.presets:
-            known = ", ".join(self.presets) or "none"
-            raise ParameterError(f"preset: {self.name} has no preset '{preset}'; known: {known}")
-        values = {p.name: p.default for p in self.parameters}
-        values.update(self.presets.get(preset or "", {}))
-        by_name = {p.name: p for p in self.parameters}
-        for word, value in given.items():
-            if word not in by_name:
-                raise ParameterError(f"{self.name}: " + unknown("option", word, by_name))
-            values[word] = by_name[word].check(value, self.name)
-        for parameter in self.parameters:
-            if values[parameter.name] is REQUIRED:
-                raise ParameterError(f"{self.name}: needs {parameter.name}, {parameter.help}")
-        return values
+    @property
+    def takes(self) -> str:
+        """As in "classes"."""
+        if "regression" in self.tasks:
+            return {1: "numbers", 2: "one column"}.get(len(self.tasks), "any")
+        return "classes"
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        return {"predicts": ", ".join(self.tasks)}
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        return {"tasks": list(self.tasks)}
+
+    @property
+    def example(self) -> str:
+        """The command that blends a folder of predictions by it."""
+        words = [f" --set {p.name}={p.name.upper()}" for p in self.parameters if p.required]
+        segments = " --segments COLUMN" if self.needs_segments else ""
+        return f"modelweave blend predictions/ --targets y.csv --method {self.name}{segments}{''.join(words)}"

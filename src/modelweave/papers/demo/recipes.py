@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...errors import ModelweaveError
 from ...files import write_text
+from ...text.yaml_writer import write_yaml
 
 OPTIONS: Mapping[str, tuple[Mapping[str, float | bool], Mapping[str, float | bool]]] = {
     "linear": ({"weight": 1.0}, {}),
@@ -29,6 +31,7 @@ def recipe(method: str, specialists: Sequence[str]) -> str:
 
     >>> print(recipe("linear", ["upright", "turned"]))
     # modelweave merge linear.yml ../merged/linear
+    <BLANKLINE>
     merge_method: linear
     models:
       - model: ../specialists/upright
@@ -39,31 +42,20 @@ def recipe(method: str, specialists: Sequence[str]) -> str:
     <BLANKLINE>
     """
     each, shared = OPTIONS[method]
-    lines = [f"# modelweave merge {method}.yml ../merged/{method}", f"merge_method: {method}"]
-    if method not in WITHOUT_BASE:
-        lines.append("base_model: ../base")
-    lines.append("models:")
-    for name in specialists:
-        lines.append(f"  - model: ../specialists/{name}")
-        lines += [f"    parameters: {_flow(each)}"] if each else []
-    lines += [f"parameters: {_flow(shared)}"] if shared else []
-    return "\n".join([*lines, "dtype: float32", ""])
+    members = [{"model": f"../specialists/{name}", **({"parameters": each} if each else {})} for name in specialists]
+    base = {} if method in WITHOUT_BASE else {"base_model": "../base"}
+    return _written({"merge_method": method, **base, "models": members, **({"parameters": shared} if shared else {})})
 
 
 def slerp_recipe(first: str, second: str) -> str:
     """The recipe of the point halfway between two specialists, on the arc."""
-    lines = [
-        "# modelweave merge slerp.yml ../merged/slerp",
-        "merge_method: slerp",
-        f"base_model: ../specialists/{first}",
-        "models:",
-        f"  - model: ../specialists/{first}",
-        f"  - model: ../specialists/{second}",
-        "parameters: {t: 0.5}",
-        "dtype: float32",
-        "",
-    ]
-    return "\n".join(lines)
+    members = [{"model": f"../specialists/{name}"} for name in (first, second)]
+    return _written({"merge_method": "slerp", "base_model": members[0]["model"], "models": members, "parameters": {"t": 0.5}})
+
+
+def _written(data: Mapping[str, Any]) -> str:
+    method = data["merge_method"]
+    return write_yaml({**data, "dtype": "float32"}, [f"modelweave merge {method}.yml ../merged/{method}"])
 
 
 def write_recipes(folder: Path, specialists: Sequence[str]) -> tuple[Path, ...]:
@@ -87,9 +79,3 @@ def merge_by_command(file: Path, out: Path) -> None:
     done = subprocess.run(command, cwd=file.parent, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ModelweaveError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
-
-
-def _flow(values: Mapping[str, float | bool]) -> str:
-    words = {True: "true", False: "false"}
-    inner = ", ".join(f"{k}: {words[v] if isinstance(v, bool) else v}" for k, v in values.items())
-    return "{" + inner + "}"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...catalog import METHODS
 from ...errors import ModelweaveError, ParameterError, unknown
 from ...extras import extras_named
-from ...row import Method
+from ...weights.method import Method
 from .meter import Meter
 from .store import Row, Store
 from .suites import Part, Problem, Setting

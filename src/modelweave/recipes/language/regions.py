@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ...errors import RecipeError, unknown
-from ...row import Method
+from ...weights.method import Method
 from .document import Document, Member, Slice
 from .values import Level
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
-from ...row import Method, Parameter
-from ...weights.after.steps import STEPS
+from ...catalog import METHODS, STEPS
+from ...row import Parameter
+from ...weights.method import Method
 from .document import REFERENCE_SCHEMA, Document
 
 _NUMBER = r"^\s*[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
@@ -75,10 +76,7 @@ def recipe_schema(methods: Mapping[str, Method] | None = None) -> dict[str, Any]
 
     methods: rows by name, the catalog's by default.
     """
-    if methods is None:
-        from ...catalog import METHODS
-
-        methods = METHODS
+    methods = METHODS if methods is None else methods
     schema = Document.model_json_schema()
     _without_defaults_of_none(schema)
     settings: dict[str, Any] = {}
@@ -131,7 +129,7 @@ def _parameters(methods: list[Method], settings: dict[str, Any]) -> dict[str, An
     for method in methods:
         for parameter in method.parameters:
             settings.setdefault(parameter.range, _setting(_value(parameter)))
-            for word in (parameter.name, *parameter.aliases):
+            for word in parameter.words:
                 entry = known.setdefault(word, {"anyOf": [], "description": ""})
                 form = {"$ref": f"#/$defs/{parameter.range}"}
                 entry["anyOf"] += [] if form in entry["anyOf"] else [form]

@@ -93,26 +93,21 @@ def evaluate(setting: Any, parameter: Parameter, *, name: str, t: float, where: 
     return parameter.check((1 - share) * values[below] + share * values[above], where)
 
 
-def words(parameter: Parameter) -> tuple[str, ...]:
-    """The names under which a recipe may give the parameter."""
-    return (parameter.name, *parameter.aliases)
-
-
 def resolve(parameter: Parameter, levels: Iterable[Level], *, name: str, t: float) -> Any:
-    """The value from the first level that has one for this tensor, else the default; UNSET for a required one without.
+    """The value from the first level that has one for this tensor, or UNSET.
 
     >>> resolve(Parameter("t", "float", 0.5), [("parameters", {"t": [{"filter": "mlp", "value": 1}]})], name="attn", t=0)
-    0.5
+    unset
     """
     for where, settings in levels:
-        given = [word for word in words(parameter) if word in settings]
+        given = [word for word in parameter.words if word in settings]
         if len(given) > 1:
             raise ParameterError(f"{where}: {given[0]} and {given[1]} are the same parameter; keep one")
         if given:
             value = evaluate(settings[given[0]], parameter, name=name, t=t, where=where)
             if value is not UNSET:
                 return value
-    return UNSET if parameter.required else parameter.default
+    return UNSET
 
 
 def matches_any(word: str, names: Sequence[str]) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ...errors import ParameterError, RecipeError, unknown
-from ...row import Method
-from ...weights.after.steps import STEPS
+from ...catalog import STEPS
+from ...errors import RecipeError, unknown
+from ...weights.method import Method
 
 Factor = partial[float]
 """(layer, layers, members) -> factor."""
@@ -31,10 +31,4 @@ def _step(entry: Any, where: str) -> Factor:
         raise RecipeError(f"{where}: " + unknown("step", str(name), STEPS))
     if given is not None and not isinstance(given, Mapping):
         raise RecipeError(f"{where}.{name}: expected parameters by name, got {given!r}")
-    parameters = {p.name: p for p in STEPS[name].parameters}
-    values = {p.name: p.default for p in parameters.values()}
-    for word, value in (given or {}).items():
-        if word not in parameters:
-            raise ParameterError(f"{where}: " + unknown(f"parameter of {name}", str(word), parameters))
-        values[word] = parameters[word].check(value, f"{where}.{name}")
-    return partial(STEPS[name].function, **values)
+    return partial(STEPS[name].function, **STEPS[name].settle(given or {}, where=f"{where}.{name}"))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import CompatibilityError, ParameterError
-from ...row import Method
+from ...weights.method import Method
 from ...weights.part import spec_of
 from ..language.document import Document
 from ..language.regions import Block, Region, Rule, Source
@@ -17,7 +17,7 @@ from .after import steps_of
 from .beside import beside_members
 from .earlier import with_earlier
 from .outputs import Output
-from .parameters import check_together, levels_of, member_values, shared_values
+from .parameters import levels_of, member_values, preset_of, shared_values
 from .parts import Part, Surroundings, copied, out_dtype, part_of
 from .plan import TensorPlan
 from .settle import settle_missing, settle_shapes
@@ -99,12 +99,13 @@ def _merged(
     members = [part for part in present if part is not base]
     for part in present:
         around.ledger.reach(part.view, part.name)
-    shared = shared_values(method, levels_of(around.document, region, block, rule), name=output.name, t=output.t)
+    preset = preset_of(around.document, rule)
+    shared = shared_values(method, levels_of(around.document, region, block, rule), preset, name=output.name, t=output.t)
     own = []
     for part in members:
         levels = levels_of(around.document, region, block, rule, part.source)
-        own.append(member_values(method, levels, name=part.name, t=output.t, who=part.who))
-    check_together(method, shared, own, [part.who for part in members])
+        own.append(member_values(method, levels, preset, name=part.name, t=output.t, who=part.who))
+        method.check_together({**shared, **own[-1]}, part.who)
     own = list(with_earlier(method, shared, own, members))
     steps = steps_of(around.document.after, method, base is not None)
     settings = {p.sets: shared[p.name] for p in method.parameters if p.sets}

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...checkpoints.tensors import Checkpoint, TensorRef
 from ...errors import CompatibilityError, RecipeError, unknown
-from ...row import Method
+from ...weights.method import Method
 from ...weights.part import spec_of
 from ..language.document import Document
 from .parts import Part

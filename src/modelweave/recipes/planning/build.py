@@ -8,7 +8,7 @@ from pathlib import Path
 from ...checkpoints.dtypes import DTYPES
 from ...checkpoints.tensors import Checkpoint
 from ...errors import CompatibilityError, RecipeError
-from ...row import Method
+from ...weights.method import Method
 from ..language.document import Document, Module
 from ..language.regions import Region, Rule, regions_of, rules_of
 from ..language.values import matches_any
@@ -19,7 +19,7 @@ from .assemble import check_counts, tensor_plan
 from .beside import check_statistics
 from .inherit import config_warnings, inherited_files, joint_licence, result_config
 from .outputs import Output, Territory, first_layers_moved, outputs_of, territories_of
-from .parameters import check_levels, check_preset, filters_used
+from .parameters import check_levels, filters_used
 from .parts import Surroundings, main_type
 from .plan import Plan, TensorPlan
 from .views import open_input, open_views
@@ -74,7 +74,7 @@ def _checked(document: Document, methods: Mapping[str, Method]) -> tuple[tuple[R
     """What can be said without opening an input."""
     rules = rules_of(document, methods)
     regions = regions_of(document, rules[-1].method)
-    check_preset(document, rules[-1].method)
+    rules[-1].method.preset(document.preset)
     for rule in rules:
         steps_of(document.after, rule.method, document.base_model is not None)
     check_statistics(document, [rule.method for rule in rules])

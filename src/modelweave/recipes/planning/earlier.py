@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from ...errors import CheckpointError, CompatibilityError
-from ...row import Method
+from ...weights.method import Method
 from .parts import Part
 
 

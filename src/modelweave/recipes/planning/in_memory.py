@@ -7,7 +7,7 @@ from typing import Any
 
 from ...checkpoints.tensors import Checkpoint
 from ...errors import RecipeError
-from ...row import Method
+from ...weights.method import Method
 from ..language.document import validated
 from .build import build_plan
 from .plan import Plan

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ...errors import ParameterError, RecipeError, unknown
-from ...row import Method, Parameter
+from ...errors import ParameterError, unknown
+from ...row import Parameter, Scope
+from ...weights.method import Method
 from ..language.document import Document
 from ..language.regions import Block, Region, Rule, Source
-from ..language.values import UNSET, Level, filters, leaves, resolve, words
+from ..language.values import UNSET, Level, filters, leaves, resolve
 
 
 def check_levels(document: Document, regions: Sequence[Region], rules: Sequence[Rule]) -> tuple[str, ...]:
@@ -34,18 +35,11 @@ def check_levels(document: Document, regions: Sequence[Region], rules: Sequence[
     return tuple(warnings)
 
 
-def check_preset(document: Document, method: Method) -> None:
-    """Raise RecipeError for a preset that the recipe's method does not have."""
-    if document.preset is not None and document.preset not in method.presets:
-        known = ", ".join(method.presets) or "none"
-        raise RecipeError(f"preset: unknown preset '{document.preset}', {method.name} has {known}; choose one, or give parameters")
-
-
 def _check_level(where: str, settings: Any, methods: Sequence[Method]) -> None:
     for word, setting in settings.items():
-        fitting = [p for method in methods for p in method.parameters if word in words(p)]
+        fitting = [p for method in methods for p in method.parameters if word in p.words]
         if not fitting:
-            known = {word for method in methods for p in method.parameters for word in words(p)}
+            known = {word for method in methods for p in method.parameters for word in p.words}
             kind = "parameter of " + " and ".join(method.name for method in methods)
             raise ParameterError(
                 f"{where}: " + (unknown(kind, word, known) if known else f"{methods[0].name} takes no parameters, got '{word}'")
@@ -66,7 +60,7 @@ def _check_value(fitting: Sequence[Parameter], value: Any, where: str) -> None:
 
 def _without_effect(source: Source, block: Block, methods: Sequence[Method]) -> Iterator[str]:
     for word in source.parameters:
-        scopes = {p.scope for method in methods for p in method.parameters if word in words(p)}
+        scopes = {p.scope for method in methods for p in method.parameters if word in p.words}
         if scopes == {"shared"}:
             place = f"{source.where}.parameters"
             yield f"{place}: {word} is one value for all models and has no effect here; move it to the recipe's parameters"
@@ -99,40 +93,28 @@ def levels_of(document: Document, region: Region, block: Block, rule: Rule, sour
         (f"{block.where}.parameters", block.parameters),
         (f"{region.where}.parameters", region.parameters),
         ("parameters", document.parameters),
-        *([(f"preset {document.preset}", rule.method.presets[document.preset])] if document.preset and not rule.other_method else []),
     )
 
 
-def shared_values(method: Method, levels: Iterable[Level], *, name: str, t: float) -> dict[str, Any]:
+def preset_of(document: Document, rule: Rule) -> str | None:
+    """The preset that counts for a rule: the document's, where the rule has the document's method."""
+    return None if rule.other_method else document.preset
+
+
+def shared_values(method: Method, levels: Iterable[Level], preset: str | None, *, name: str, t: float) -> dict[str, Any]:
     """The parameters that all members share, for one output tensor at depth t."""
-    return _values(method, tuple(levels), ("shared",), name, t, "recipe")
+    return _values(method, tuple(levels), preset, ("shared",), name, t, "recipe")
 
 
-def member_values(method: Method, levels: Iterable[Level], *, name: str, t: float, who: str) -> dict[str, Any]:
+def member_values(method: Method, levels: Iterable[Level], preset: str | None, *, name: str, t: float, who: str) -> dict[str, Any]:
     """One member's own parameters, for its tensor of that name."""
-    return _values(method, tuple(levels), ("model", "input"), name, t, who)
+    return _values(method, tuple(levels), preset, ("model", "input"), name, t, who)
 
 
-def _values(method: Method, levels: tuple[Level, ...], scopes: tuple[str, ...], name: str, t: float, who: str) -> dict[str, Any]:
-    values = {}
-    for parameter in method.parameters:
-        if parameter.scope not in scopes:
-            continue
-        value = resolve(parameter, levels, name=name, t=t)
-        if value is UNSET:
-            raise ParameterError(
-                f"{who}: {method.name} needs {parameter.name} ({parameter.range}), none is given for {name}; "
-                f"add it to the {'model' if 'model' in scopes else 'recipe'}'s parameters"
-            )
-        values[parameter.name] = value
-    return values
-
-
-def check_together(method: Method, shared: dict[str, Any], own: Sequence[dict[str, Any]], whos: Sequence[str]) -> None:
-    """The method's check over several parameters at once, for every member."""
-    if method.constraint is None:
-        return
-    for who, values in zip(whos, own, strict=True):
-        complaint = method.constraint({**shared, **values})
-        if complaint:
-            raise ParameterError(f"{who}: {method.name}: {complaint}")
+def _values(
+    method: Method, levels: tuple[Level, ...], preset: str | None, scopes: tuple[Scope, ...], name: str, t: float, who: str
+) -> dict[str, Any]:
+    found = {p.name: resolve(p, levels, name=name, t=t) for p in method.parameters if p.scope in scopes}
+    given = {word: value for word, value in found.items() if value is not UNSET}
+    lacking = f"none is given for {name}; add it to the {'model' if 'model' in scopes else 'recipe'}'s parameters"
+    return method.settle(given, preset, where=who, scopes=scopes, lacking=lacking)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ...checkpoints.dtypes import DTYPES, TAG_OF_TORCH
 from ...checkpoints.tensors import Checkpoint, TensorRef
-from ...row import Method
+from ...weights.method import Method
 from ..language.document import Document
 from ..language.regions import Rule, Source
 from ..tokenizer.vocabulary import Vocabulary, is_vocabulary_tensor

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ...checkpoints.layers import comes_before_layers
 from ...checkpoints.tensors import Checkpoint, TensorRef
-from ...row import Method
+from ...weights.method import Method
 from ...weights.part import Context, spec_of
 from ..tokenizer.vocabulary import VocabularyRow
 

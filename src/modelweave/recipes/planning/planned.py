@@ -13,7 +13,7 @@ from ...checkpoints.dtypes import Bytes
 from ...checkpoints.results.manifest import NAME
 from ...checkpoints.tensors import Checkpoint, TensorRef
 from ...errors import CheckpointError, MissingExtraError, ModelweaveError
-from ...row import Method
+from ...weights.method import Method
 from ..language.document import Document
 from .build import build_plan
 from .earlier import unknown_states

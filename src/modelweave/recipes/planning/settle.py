@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...errors import CompatibilityError
-from ...row import Method
+from ...weights.method import Method
 from ..language.regions import Source
 from ..tokenizer.vocabulary import embedding_rows, is_vocabulary_tensor
 from .outputs import Output

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from ...row import Rescaling
+from ..method import Rescaling
 from ..part import Context, tensors
 
 if TYPE_CHECKING:

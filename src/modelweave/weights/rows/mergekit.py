@@ -8,21 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..row import Method, Needs, Parameter
-from .combine.arcee_fusion import arcee_fusion
-from .combine.linear import linear, passthrough, uniform
-from .combine.mixing import energy_consensus, sign_consensus, weighted_sum
-from .combine.model_stock import model_stock
-from .combine.nearswap import nearswap
-from .combine.ram import ram, ramplus_tl
-from .combine.sphere import karcher, multislerp, nuslerp, slerp
-from .options import DENSITY, SCALE, SCOPE, WEIGHT
-from .options import normalize as normalize_option
-from .options import rescale as rescale_option
-from .per_delta.cut_outliers import cut_outliers
-from .per_delta.drop_random import drop_random, drop_small
-from .per_delta.keep_top import keep_top
-from .per_delta.keep_varied import keep_varied
+from ...row import Parameter
+from ..combine.arcee_fusion import arcee_fusion
+from ..combine.linear import linear, passthrough, uniform
+from ..combine.mixing import energy_consensus, sign_consensus, weighted_sum
+from ..combine.model_stock import model_stock
+from ..combine.nearswap import nearswap
+from ..combine.ram import ram, ramplus_tl
+from ..combine.sphere import karcher, multislerp, nuslerp, slerp
+from ..method import Method, Needs
+from ..options import DENSITY, SCALE, SCOPE, WEIGHT
+from ..options import normalize as normalize_option
+from ..options import rescale as rescale_option
+from ..per_delta.cut_outliers import cut_outliers
+from ..per_delta.drop_random import drop_random, drop_small
+from ..per_delta.keep_top import keep_top
+from ..per_delta.keep_varied import keep_varied
 
 _GAMMA = Parameter("gamma", "float", 0.01, scope="model", at_least=0, at_most=1, help="share of the largest changes that is dropped first")
 _EPSILON = Parameter("epsilon", "float", 0.15, scope="model", at_least=0, at_most=1, help="half the spread of the keep probability")
@@ -69,6 +70,8 @@ ROWS: tuple[Method, ...] = (
         "Linear",
         "sum_i w_i x_i / sum_i w_i",
         "Wortsman et al. 2022, arXiv 2203.05482, section 2",
+        group="averages and sums",
+        purpose="fine-tunes of one base, much alike",
         combine=linear,
         parameters=(Parameter("weight", "float", scope="input", help="the model's coefficient"), normalize_option(True)),
         keeps=frozenset({"order_free", "exact_on_identical", "in_span", "single_is_itself"}),
@@ -79,6 +82,8 @@ ROWS: tuple[Method, ...] = (
         "Uniform soup",
         "sum_i x_i / n",
         "Wortsman et al. 2022, arXiv 2203.05482, section 2",
+        group="averages and sums",
+        purpose="runs that differ in settings only",
         combine=uniform,
         keeps=frozenset({"order_free", "exact_on_identical", "in_span", "single_is_itself"}),
         paper=8,
@@ -88,6 +93,8 @@ ROWS: tuple[Method, ...] = (
         "SLERP",
         "(sin((1-t)a) x_0 + sin(t a) x_1) / sin a, a the angle between the base x_0 and the other",
         "Shoemake 1985, section 3.3",
+        group="averages and sums",
+        purpose="two models, a point on the arc between",
         combine=slerp,
         parameters=(Parameter("t", "float", help="0 is the base, 1 the other model"),),
         needs=Needs("first", 1, 1),
@@ -99,6 +106,8 @@ ROWS: tuple[Method, ...] = (
         "NuSLERP",
         "slerp with t = w_2 / (w_1 + w_2), of the deltas when there is a base",
         "mergekit, method nuslerp",
+        group="averages and sums",
+        purpose="slerp by weights, of models or changes",
         combine=nuslerp,
         parameters=(
             WEIGHT,
@@ -113,6 +122,8 @@ ROWS: tuple[Method, ...] = (
         "Multi-SLERP",
         "one tangent-space mean at the weighted mean direction, times the weighted mean norm",
         "mergekit, method multislerp",
+        group="averages and sums",
+        purpose="slerp of more than two models",
         combine=multislerp,
         parameters=(
             WEIGHT,
@@ -127,6 +138,8 @@ ROWS: tuple[Method, ...] = (
         "Karcher mean",
         "Riemannian mean of the directions, times the mean norm",
         "Karcher 1977; arXiv 2603.04972",
+        group="averages and sums",
+        purpose="mean of directions, however far apart",
         combine=karcher,
         parameters=(
             Parameter("max_iter", "int", 10, at_least=1, help="iterations at most"),
@@ -139,6 +152,8 @@ ROWS: tuple[Method, ...] = (
         "Task arithmetic",
         _SUM + "d_j",
         "Ilharco et al. 2022, arXiv 2212.04089, section 2",
+        group="averages and sums",
+        purpose="add skills of several fine-tunes",
         normalize=False,
         rescale=False,
         combine=weighted_sum,
@@ -151,6 +166,8 @@ ROWS: tuple[Method, ...] = (
         "TIES",
         _VOTE + "top(d_j))",
         _TIES,
+        group="sparsity and signs",
+        purpose="fine-tunes that pull in opposite ways",
         normalize=True,
         rescale=False,
         extra=_TIES_OPTIONS,
@@ -171,6 +188,8 @@ ROWS: tuple[Method, ...] = (
         "DARE",
         _SUM + "drop(d_j)",
         _DARE,
+        group="sparsity and signs",
+        purpose="redundant changes, thinned at random",
         normalize=False,
         rescale=True,
         extra=(_SEEDS,),
@@ -185,6 +204,8 @@ ROWS: tuple[Method, ...] = (
         "DARE with TIES signs",
         _VOTE + "drop(d_j)), not divided by default",
         _DARE,
+        group="sparsity and signs",
+        purpose="as dare_linear, with a vote on signs",
         normalize=False,
         rescale=True,
         extra=(_SEEDS,),
@@ -199,6 +220,8 @@ ROWS: tuple[Method, ...] = (
         "Model Breadcrumbs",
         _SUM + "middle(d_j)",
         _CRUMBS,
+        group="sparsity and signs",
+        purpose="drop both outliers and small changes",
         normalize=False,
         rescale=False,
         extra=(_GAMMA, _UNIT),
@@ -214,6 +237,8 @@ ROWS: tuple[Method, ...] = (
         "Model Breadcrumbs with TIES signs",
         _VOTE + "middle(d_j)), not divided by default",
         _CRUMBS,
+        group="sparsity and signs",
+        purpose="as breadcrumbs, with a vote on signs",
         normalize=False,
         rescale=False,
         extra=(_GAMMA, _UNIT),
@@ -227,6 +252,8 @@ ROWS: tuple[Method, ...] = (
         "DELLA",
         _VOTE + "drop_small(d_j))",
         _DELLA,
+        group="sparsity and signs",
+        purpose="as dare_ties, small changes go first",
         normalize=True,
         rescale=True,
         extra=(_EPSILON, _SEEDS),
@@ -240,6 +267,8 @@ ROWS: tuple[Method, ...] = (
         "DELLA without votes",
         _SUM + "drop_small(d_j)",
         _DELLA,
+        group="sparsity and signs",
+        purpose="as della, without the vote on signs",
         normalize=False,
         rescale=True,
         extra=(_EPSILON, _SEEDS),
@@ -253,6 +282,8 @@ ROWS: tuple[Method, ...] = (
         "SCE",
         "base + mean of the selected d_j that agree with the sign of their sum, weighted by mean square; selected by variance",
         "Wan et al. 2024, arXiv 2408.07990, section 3.3",
+        group="sparsity and signs",
+        purpose="keep places where members differ most",
         per_delta=(keep_varied,),
         combine=energy_consensus,
         parameters=(
@@ -267,6 +298,8 @@ ROWS: tuple[Method, ...] = (
         "Reinforced agent merging",
         "base + sum of d_j over the members that changed the entry / their number",
         _RAM,
+        group="sparsity and signs",
+        purpose="RL-trained agents with sparse changes",
         combine=ram,
         parameters=(Parameter("epsilon", "float", 1e-5, at_least=0, help="a smaller change counts as none"),),
         needs=Needs("required", 1),
@@ -277,6 +310,8 @@ ROWS: tuple[Method, ...] = (
         "Reinforced agent merging plus, within tensors",
         "as ram, with a member's own changes times 1 + r min(shared / own, alpha)",
         _RAM,
+        group="sparsity and signs",
+        purpose="as ram, own changes made stronger",
         combine=ramplus_tl,
         parameters=(
             Parameter("epsilon", "float", 1e-5, above=0, help="a smaller change counts as none"),
@@ -291,6 +326,8 @@ ROWS: tuple[Method, ...] = (
         "Model Stock",
         "base + t (mean - base), t = n c / (1 + (n - 1) c), c the mean cosine between deltas",
         "Jang et al. 2024, arXiv 2403.19522, section 4",
+        group="averages and sums",
+        purpose="a few fine-tunes of the same task",
         combine=model_stock,
         parameters=(Parameter("filter_wise", "bool", False, help="one t for each row instead of each tensor"),),
         needs=Needs("required", 2),
@@ -301,6 +338,8 @@ ROWS: tuple[Method, ...] = (
         "NearSwap",
         "base + d clamp(t / abs(d), 0, 1)",
         "mergekit, method nearswap",
+        group="one model",
+        purpose="adopt another model where it is near",
         combine=nearswap,
         parameters=(Parameter("t", "float", at_least=0, help="the longest step, in the units of the weights"),),
         needs=Needs("required", 1, 1),
@@ -311,6 +350,8 @@ ROWS: tuple[Method, ...] = (
         "Arcee fusion",
         "base + d where abs(d) KL(row) >= median + 1.5 (third - first quartile)",
         "mergekit, method arcee_fusion",
+        group="one model",
+        purpose="take only the other's important changes",
         combine=arcee_fusion,
         needs=Needs("required", 1, 1),
         keeps=frozenset({"exact_on_identical", "zero_delta_is_base"}),
@@ -321,6 +362,8 @@ ROWS: tuple[Method, ...] = (
         "Passthrough",
         "scale * x",
         "mergekit, method passthrough",
+        group="one model",
+        purpose="copy or stack layers, unchanged",
         combine=passthrough,
         parameters=(Parameter("scale", "float", None, scope="input", help="factor on the tensor; none copies the bytes"),),
         needs=Needs("input", 1, 1),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..row import Method, Needs, Parameter
-from .combine.expo import expo
-from .combine.layer_swap import SIDES, layer_swap
-from .combine.opcm import mean_norm, opcm
-from .options import SCALE
+from ...row import Parameter
+from ..combine.expo import expo
+from ..combine.layer_swap import SIDES, layer_swap
+from ..combine.opcm import mean_norm, opcm
+from ..method import Method, Needs
+from ..options import SCALE
 
 
 def _below_one(options: Mapping[str, Any]) -> str | None:
@@ -32,6 +33,8 @@ ROWS: tuple[Method, ...] = (
         "Layer swapping",
         "the first model (task expert), with the outer layers of the second (language expert)",
         "Bandarkar et al. 2024, arXiv 2410.01335, section 4",
+        group="by layer",
+        purpose="a task expert into another language",
         combine=layer_swap,
         parameters=_LAYERS,
         needs=Needs("optional", 2, 2),
@@ -44,6 +47,8 @@ ROWS: tuple[Method, ...] = (
         "ExPO",
         "x_1 + alpha (x_1 - base)",
         "Zheng et al. 2024, arXiv 2404.16792, equation 1",
+        group="one model",
+        purpose="go further along preference training",
         combine=expo,
         parameters=(Parameter("alpha", "float", 0.5, help="how far beyond the model; the authors tune 0.1 to 0.5 on validation data"),),
         needs=Needs("required", 1, 1),
@@ -55,6 +60,8 @@ ROWS: tuple[Method, ...] = (
         "OPCM",
         "base + scale * (mean norm of the d_j / norm of E) E, E = d_1, then E + d_t without what E's main singular directions say of it",
         "Tang et al. 2025, arXiv 2501.09522; FusionBench, OPCMForCLIP",
+        group="spectra, by decomposing whole matrices",
+        purpose="models that arrive one at a time",
         combine=opcm,
         parameters=(
             Parameter(

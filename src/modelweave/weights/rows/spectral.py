@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from ..row import Method, Needs, Parameter
-from .combine.cart import cart
-from .combine.iso_c import iso_c, iso_cts
-from .combine.mean_of_changes import mean_of_changes
-from .combine.rule import RULES, rule
-from .combine.swudi import swudi
-from .combine.tsv_m import tsv_m
-from .options import SCALE, WEIGHT
-from .per_delta.star import star
-from .spaces.core_space import core_space
-from .spaces.knots import knots
+from ...row import Parameter
+from ..combine.cart import cart
+from ..combine.iso_c import iso_c, iso_cts
+from ..combine.mean_of_changes import mean_of_changes
+from ..combine.rule import RULES, rule
+from ..combine.swudi import swudi
+from ..combine.tsv_m import tsv_m
+from ..method import Method, Needs
+from ..options import SCALE, WEIGHT
+from ..per_delta.star import star
+from ..spaces.core_space import core_space
+from ..spaces.knots import knots
 
 _BASE = Needs("required")
 _PLAIN = "vectors and tensors of more than two axes are averaged"
@@ -29,6 +30,8 @@ ROWS: tuple[Method, ...] = (
         "Task singular vectors",
         "base + scale * P(U) diag(s) P(V)', of the leading singular triplets of all w_j d_j; P makes orthonormal",
         "Gargiulo et al. 2025, arXiv 2412.00081, section 4",
+        group="spectra, by decomposing whole matrices",
+        purpose="several tasks, kept orthogonal",
         combine=tsv_m,
         parameters=(WEIGHT, SCALE),
         needs=_BASE,
@@ -40,6 +43,8 @@ ROWS: tuple[Method, ...] = (
         "Isotropic merging, common space",
         "base + scale * mean(s) U V', of the singular vectors of sum_j w_j d_j",
         "Marczak et al. 2025, arXiv 2502.04959, section 4.1",
+        group="spectra, by decomposing whole matrices",
+        purpose="many tasks, all directions made equal",
         combine=iso_c,
         parameters=(WEIGHT, SCALE),
         needs=_BASE,
@@ -51,6 +56,8 @@ ROWS: tuple[Method, ...] = (
         "Isotropic merging, common and task-specific spaces",
         "base + scale * mean(s) P(U) P(V)', of common singular vectors and of each member's own",
         "Marczak et al. 2025, arXiv 2502.04959, section 4.2",
+        group="spectra, by decomposing whole matrices",
+        purpose="as iso_c, with directions of each task",
         combine=iso_cts,
         parameters=(
             WEIGHT,
@@ -66,6 +73,8 @@ ROWS: tuple[Method, ...] = (
         "KnOTS",
         "base + scale * U rule(U' d_j), U the joint left singular vectors of all d_j",
         "Stoica et al. 2025, arXiv 2410.19735, section 4",
+        group="spectra, by decomposing whole matrices",
+        purpose="LoRAs, aligned before TIES",
         combine=rule,
         space=knots,
         parameters=(WEIGHT, _rule("ties"), _RULE_DENSITY, SCALE),
@@ -78,6 +87,8 @@ ROWS: tuple[Method, ...] = (
         "Core space",
         "base + scale * U rule(U' d_j V) V', U and V the joint column and row spaces of all d_j",
         "Panariello et al. 2025, arXiv 2509.17786, section 3",
+        group="spectra, by decomposing whole matrices",
+        purpose="LoRAs, merged in their joint space",
         combine=rule,
         space=core_space,
         parameters=(WEIGHT, _rule("tsv_m"), _RULE_DENSITY, SCALE),
@@ -90,6 +101,8 @@ ROWS: tuple[Method, ...] = (
         "STAR",
         "base + scale * mean of w_j d_j cut to its leading singular values and brought back to its nuclear norm",
         "Lee et al. 2025, arXiv 2502.10339, section 3",
+        group="spectra, by decomposing whole matrices",
+        purpose="cut the noise of each change",
         combine=mean_of_changes,
         per_delta=(star,),
         parameters=(
@@ -106,6 +119,8 @@ ROWS: tuple[Method, ...] = (
         "Centred task arithmetic at low rank",
         "base + scale * (mean + spread * sum_j w_j low_rank(d_j - mean))",
         "Choi et al. 2024, arXiv 2412.12153, section 4",
+        group="spectra, by decomposing whole matrices",
+        purpose="several tasks, centred on their mean",
         combine=cart,
         parameters=(
             WEIGHT,
@@ -122,6 +137,8 @@ ROWS: tuple[Method, ...] = (
         "Spectral WUDI",
         "base + scale * the change that interferes least with the members' row spaces, by a spectral filter from their sum",
         "arXiv 2606.07289; loss: Cheng et al. 2025, arXiv 2503.08099, section 3",
+        group="spectra, by decomposing whole matrices",
+        purpose="least interference, without data",
         combine=swudi,
         parameters=(
             WEIGHT,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..row import Method, Needs, Parameter
-from .combine.consensus import consensus
-from .combine.emr import emr, own_entries
-from .combine.magmax import magmax
-from .combine.mixing import weighted_sum
-from .combine.pcb import pcb
-from .options import SCALE, SCOPE, WEIGHT
-from .per_delta.cabs import cabs
+from ...row import Parameter
+from ..combine.consensus import consensus
+from ..combine.emr import emr, own_entries
+from ..combine.magmax import magmax
+from ..combine.mixing import weighted_sum
+from ..combine.pcb import pcb
+from ..method import Method, Needs
+from ..options import SCALE, SCOPE, WEIGHT
+from ..per_delta.cabs import cabs
 
 
 def _at_most_m(options: Mapping[str, Any]) -> str | None:
@@ -32,6 +33,8 @@ ROWS: tuple[Method, ...] = (
         "PCB-Merging",
         "base + scale * sum_j share_j w_j clip(d_j) / sum_j share_j, share_j the best scores of size times agreement",
         "Du et al. 2024, arXiv 2410.02396; authors' code",
+        group="sparsity and signs",
+        purpose="keep changes that are large and agreed",
         combine=pcb,
         parameters=(
             WEIGHT,
@@ -57,6 +60,8 @@ ROWS: tuple[Method, ...] = (
         "MagMax",
         "base + scale * the d_j with the largest abs(d_j), entry by entry",
         "Marczak et al. 2024, arXiv 2407.06322; authors' code",
+        group="sparsity and signs",
+        purpose="tasks learned one after another",
         combine=magmax,
         parameters=(SCALE,),
         needs=Needs("required"),
@@ -68,6 +73,8 @@ ROWS: tuple[Method, ...] = (
         "EMR-Merging",
         "base + scale * sign(sum_j d_j) times the largest abs(d_j) of that sign",
         "Huang et al. 2024, arXiv 2405.17461, section 3.2",
+        group="sparsity and signs",
+        purpose="keep each task's model recoverable",
         combine=emr,
         parameters=(SCALE,),
         needs=Needs("required"),
@@ -81,6 +88,8 @@ ROWS: tuple[Method, ...] = (
         "Consensus merging (TALL masks)",
         "base + scale * sum_j w_j d_j where at least agree members have abs(d_i) > mask_lambda abs(sum - d_i)",
         "Wang et al. 2024, arXiv 2405.07813; authors' code",
+        group="sparsity and signs",
+        purpose="drop changes that serve one task only",
         combine=consensus,
         parameters=(
             WEIGHT,
@@ -97,6 +106,8 @@ ROWS: tuple[Method, ...] = (
         "CABS",
         "base + scale * sum_j w_j of the n largest changes in every m neighbours that no earlier member has taken",
         "Yang et al. 2025, arXiv 2503.01874; authors' code",
+        group="sparsity and signs",
+        purpose="sparse changes that must not overlap",
         per_delta=(cabs,),
         combine=weighted_sum,
         parameters=(

@@ -1,0 +1,130 @@
+"""The row of a merge method: what it composes, and what must be at hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from ..row import Parameter, Row
+
+Property = Literal["order_free", "exact_on_identical", "in_span", "seeded", "zero_delta_is_base", "single_is_itself"]
+
+_BASES = {
+    "required": "a base, which changes are taken from",
+    "optional": "a base is optional",
+    "input": "no base; one that is given counts as a model",
+}
+_STARTS = {"density": 0.5, "int8_mask": None}
+"""Values for an example where the default would show nothing; None for what is read for another tool's sake only."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What must be at hand. `min_models` and `max_models` count the members without the base."""
+
+    base: Literal["required", "optional", "input", "first"] = "input"
+    """`required`: deltas are taken from it. `optional`: likewise when given. `input`: a base is an ordinary member.
+    `first`: required, and the first of the inputs instead of what deltas are taken from."""
+    min_models: int = 1
+    max_models: int | None = None
+
+    @property
+    def models(self) -> str:
+        """How many models a method takes: without the base, but with one that is the first of them.
+
+        >>> Needs().models, Needs(min_models=2, max_models=2).models, Needs("first", 1, 1).models
+        ('1 or more', '2', '2')
+        """
+        if self.base == "first":
+            return "2"
+        if self.max_models is None:
+            return f"{self.min_models} or more"
+        return str(self.min_models) if self.min_models == self.max_models else f"{self.min_models} to {self.max_models}"
+
+
+class Rescaling(NamedTuple):
+    """factor: on a direction, for the whole model. record: what the result's manifest keeps for a later merge to go on from."""
+
+    factor: float
+    record: Mapping[str, Any]
+    warning: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(Row):
+    """One published method of the weights family, as a composition of parts: per_delta -> space -> combine -> after.
+
+    merged = base + scale * direction, or combine's own result for methods on weights instead of deltas. per_delta: selections, or
+    functions (deltas, context) -> deltas. space: (deltas, context) -> (deltas there, function back). after: (direction, context) ->
+    direction. A space, a step after and functions per delta go with a combine that is a function of tensors.
+    """
+
+    combine: Callable[..., Any]
+    per_delta: tuple[Callable[..., Any], ...] = ()
+    space: Callable[..., Any] | None = None
+    after: tuple[Callable[..., Any], ...] = ()
+    needs: Needs = field(default_factory=Needs)
+    keeps: frozenset[Property] = frozenset()
+    level: str = "weights"
+    masks: Callable[..., Any] | None = None
+    """(deltas, direction) -> which entries of the direction are a member's own; saved beside a result that is written."""
+    over_model: Callable[[Sequence[float], float, Sequence[Mapping[str, Any]]], Rescaling] | None = None
+    """(norms of the members' changes, norm of the direction, the members' records) -> factor; norms are over the whole model."""
+
+    @property
+    def parts(self) -> str:
+        """The composition in words, as in "keep_top -> sign_consensus"."""
+        steps = [*self.per_delta, *([self.space] if self.space else []), self.combine, *self.after]
+        return " -> ".join(step.__name__ for step in steps)
+
+    @property
+    def wants(self) -> str:
+        """The models and the base that it takes, in words, as in "1 model; a base, which changes are taken from"."""
+        if self.needs.base == "first":
+            return "two models, one of them named as base_model"
+        models = self.needs.models
+        # a note that speaks of the base says what it does
+        optional = "; with one, changes are taken from it" if self.needs.base == "optional" and "base" not in self.note else ""
+        return f"{models} model{'s' * (models != '1')}; {_BASES[self.needs.base]}{optional}"
+
+    @property
+    def takes(self) -> str:
+        """As in "base, 1+"."""
+        count = self.needs.models.replace(" or more", "+").replace(" to ", "-")
+        return {"required": f"base, {count}", "optional": f"{count} (base)"}.get(self.needs.base, count)
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        return {"parts": self.parts, "needs": self.wants}
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        return {"parts": self.parts, "needs": asdict(self.needs)}
+
+    @property
+    def example(self) -> dict[str, Any]:
+        """A recipe with every parameter that has something to say."""
+        starts = {p.name: (p.scope, _start(p)) for p in self.parameters}
+        own = {name: value for name, (scope, value) in starts.items() if scope != "shared" and value is not None}
+        shared = {name: value for name, (scope, value) in starts.items() if scope == "shared" and value is not None}
+        # the first of two models is the base itself
+        count = 2 if self.needs.base == "first" else min(max(2, self.needs.min_models), self.needs.max_models or 2)
+        base = {"required": "path/to/base", "first": "path/to/first"}.get(self.needs.base)
+        # what is taken up again, or split into members again, must not have been rounded
+        kept = self.over_model is not None or self.masks is not None
+        return {
+            "merge_method": self.name,
+            **({"base_model": base} if base else {}),
+            "models": [{"model": f"path/to/{word}", **({"parameters": own} if own else {})} for word in ("first", "second")[:count]],
+            **({"parameters": shared} if shared else {}),
+            **({"out_dtype": "float32"} if kept else {"dtype": "bfloat16"}),
+        }
+
+
+def _start(parameter: Parameter) -> Any:
+    """A value to start from; None where the default says all."""
+    if not parameter.required:
+        return _STARTS.get(parameter.name, parameter.default)
+    return 0.001 if parameter.at_least == 0 and parameter.at_most == math.inf else 0.5
