@@ -23,7 +23,8 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
-from modelweave.papers.worlds.smollm import fine_tune, is_held_out, load_smollm, log_perplexity, split_module, token_windows
+from modelweave.papers.worlds.domains import is_held_out, split_module, token_windows
+from modelweave.papers.worlds.smollm import fine_tune, load_smollm, log_perplexity
 
 DOMAINS = ("code", "docstrings")
 RECIPES = {

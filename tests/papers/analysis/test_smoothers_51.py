@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 from modelweave.papers.analysis import smoothers_51 as paper
@@ -19,11 +18,6 @@ def rows() -> list[dict[str, Any]]:
 
 def by_condition(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {row["condition"]: row for row in rows}
-
-
-def test_the_function_by_hand() -> None:
-    X = np.array([[0.0, 0.5, 1.0, 1.0, 1.0], [0.25, 0.5, 0.0, 0.0, 0.0]])
-    assert paper.mars(X) == pytest.approx([0.1 + 2 + 6, 0.1 * np.e + 2])
 
 
 def test_exact_values_at_any_size(rows: list[dict[str, Any]]) -> None:

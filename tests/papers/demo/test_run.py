@@ -13,7 +13,7 @@ from modelweave.errors import ModelweaveError, OutputError
 from modelweave.papers.demo import run as demo
 from modelweave.papers.demo.network import load_network, new_network, save_network
 from modelweave.papers.demo.recipes import merge_by_command, recipe, write_recipes
-from modelweave.papers.demo.tasks import VIEWS
+from modelweave.papers.worlds.views import VIEWS
 
 
 @pytest.fixture(autouse=True)

@@ -1,21 +1,10 @@
-"""The made markets and the checks of paper 7."""
+"""The checks on portfolios."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from modelweave.papers.outputs import portfolios_07 as paper
-
-
-def test_the_markets_are_what_they_say() -> None:
-    logs = np.log(paper.reverting(0))
-    assert logs.shape == (3000, 3) and np.array_equal(paper.reverting(0), paper.reverting(0))
-    apart = np.cumsum(logs, axis=0) - np.cumsum(logs, axis=0).mean(axis=1, keepdims=True)
-    assert np.abs(apart).max() < 1, "components stay near each other"
-    assert np.corrcoef(apart[:-1, 0], apart[1:, 0])[0, 1] == pytest.approx(0.97, abs=0.02)
-    drift = np.log(paper.dominated(0)).mean(axis=0)
-    assert drift - drift[1] == pytest.approx([0.002, 0, -0.001], abs=2e-4)
 
 
 def rows(lead: float, gap: float, held: float) -> list[dict[str, object]]:

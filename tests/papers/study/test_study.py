@@ -21,10 +21,12 @@ from modelweave.errors import MissingExtraError, OutputError, ParameterError
 from modelweave.papers.study import language, suites
 from modelweave.papers.study.lines import advised, behind, lines_of, refused
 from modelweave.papers.study.page import draw_study, reading, study_page, study_text
+from modelweave.papers.study.problem import Problem, Setting
 from modelweave.papers.study.run import Outcome, best_scale, chosen_methods, run_study
 from modelweave.papers.study.store import Store, default_cache
-from modelweave.papers.study.suites import Problem, Setting, make_digits, turned
+from modelweave.papers.study.suites import make_digits
 from modelweave.papers.worlds import smollm
+from modelweave.papers.worlds.mnist import turned
 
 MADE: list[int] = []
 

@@ -3,7 +3,7 @@
 import torch
 
 from modelweave.papers.weights import breadcrumbs_42 as paper
-from modelweave.papers.worlds.digits import Suite
+from modelweave.papers.worlds.classifiers import Suite
 
 
 def test_the_identity_is_seen_and_a_mask_drops_nine_tenths() -> None:

@@ -1,22 +1,12 @@
-"""The two languages of paper 31: operations by hand, pictures that belong to their answers."""
+"""Paper 31: how far a layer moved, by hand."""
 
+import pytest
 import torch
 
 from modelweave.papers.weights import layer_swap_31 as paper
 
 
-def test_operations_by_hand() -> None:
-    one, two = torch.full((5,), 9), torch.full((5,), 4)
-    assert paper.answer(one, two, torch.arange(5)).tolist() == [9, 4, 0, 9, 3]
-
-
-def test_a_batch_shows_what_it_asks_for() -> None:
-    torch.manual_seed(0)
-    digits = paper.Digits()
-    languages = [torch.full((50,), language) for language in (0, 1, 1)]
-    pictures, operation, output, target = digits.batch(50, torch.zeros(50, dtype=torch.long), languages, (600, 60))
-    assert pictures.shape == (50, 2, 64) and output.tolist() == operation.add(1).tolist()
-    assert (target >= 10).all(), "answers in the second language"
-    upright = digits.pictures[0]
-    for picture, wanted in zip(pictures[:, 0], target - 10, strict=True):
-        assert digits.labels[(upright == picture).all(1)].tolist() == [int(wanted)], "the first digit, upright"
+def test_a_change_is_relative_to_the_base_and_of_its_layer() -> None:
+    base = {"layers.0.weight": torch.tensor([3.0, 4.0]), "layers.1.weight": torch.ones(2)}
+    expert = {"layers.0.weight": torch.tensor([3.0, 5.0]), "layers.1.weight": torch.ones(2)}
+    assert paper._moved(base, expert, 0) == pytest.approx(0.2) and paper._moved(base, expert, 1) == 0

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from modelweave.papers.weights import opcm_48 as paper
-from modelweave.papers.worlds.digits import Suite
+from modelweave.papers.worlds.classifiers import Suite
 
 
 def test_the_baselines_of_continual_merging_by_hand() -> None:

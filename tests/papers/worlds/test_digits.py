@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from modelweave.papers.worlds.digits import accuracy, flat, make_suite, symmetry, unflat
+from modelweave.papers.worlds.classifiers import accuracy, flat, unflat
+from modelweave.papers.worlds.digits import make_suite, symmetry
 
 
 def test_symmetries_are_the_eight_of_the_square() -> None:

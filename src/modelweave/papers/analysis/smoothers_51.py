@@ -16,24 +16,22 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...analysis.smoothers.combination import Combination
+from ...analysis.smoothers.decomposition import decompose
+from ...analysis.smoothers.effective import effective_curve, effective_parameters, smoother_weights, summarize_smoother
+from ...analysis.smoothers.resampling import resample
 from ..harness.checks import at_least, at_most, below, between, claim, exactly, invariant, report, within
 from ..harness.experiment import Experiment
 from ..harness.measures import Measure, gap, largest, value, worst
 from ..harness.rows import Row
+from ..worlds.mars import Floats, mars
 
-Floats = NDArray[np.float64]
 SIZES = (1, 2, 5, 10, 25, 50)
 OFFSETS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
 FEATURES = (1.0, 0.8, 0.6, 0.4, 0.2)
 LEAVES = (200, 100, 50)
 ROWS, TREES = 500, 50
-
-
-def mars(X: Floats) -> Floats:
-    """MARSadd without noise: 0.1 e^(4 x1) + 4 / (1 + e^(-20 (x2 - 0.5))) + 3 x3 + 2 x4 + x5."""
-    return np.asarray(0.1 * np.exp(4 * X[:, 0]) + 4 / (1 + np.exp(-20 * (X[:, 1] - 0.5))) + X[:, 2:5] @ np.array([3.0, 2.0, 1.0]))
 
 
 def run(seed: int, rows: int = ROWS, trees: int = TREES, refits: int = 10, redraws: int = 20) -> list[Row]:
@@ -63,15 +61,11 @@ def _forest(trees: int, seed: int, **options: Any) -> Any:
 
 def _again(one: Any, times: int) -> Any:
     """The control: an ensemble of one and the same tree."""
-    from ...analysis.smoothers.combination import Combination
-
     return Combination([one] * times)
 
 
 def _row(condition: str, model: Any, X: Floats, y: Floats, Q: Floats) -> Row:
     """p0 on both sets of rows, error, and how far S y is from the prediction."""
-    from ...analysis.smoothers.effective import smoother_weights, summarize_smoother
-
     seen = summarize_smoother(model, X, Q, y)
     fitted = model.predict(Q)
     identity = float(np.abs(smoother_weights(model, X, Q) @ y - fitted).max())
@@ -82,8 +76,6 @@ def _row(condition: str, model: Any, X: Floats, y: Floats, Q: Floats) -> Row:
 
 def _sizes(one: Any, whole: Any, X: Floats, Q: Floats, trees: int) -> list[Row]:
     """p0 of the first b trees, on new and on training rows, and of one tree b times."""
-    from ...analysis.smoothers.effective import effective_curve
-
     new, own, same = effective_curve(whole, X, Q), effective_curve(whole, X, X), effective_curve(_again(one, trees), X, Q)
     return [
         {"condition": f"first {b} trees", "p0_new": float(new[b - 1]), "p0_train": float(own[b - 1]), "p0_control": float(same[b - 1])}
@@ -94,8 +86,6 @@ def _sizes(one: Any, whole: Any, X: Floats, Q: Floats, trees: int) -> list[Row]:
 
 def _moved(whole: Any, X: Floats, random: np.random.Generator) -> list[Row]:
     """p0 at training rows that are moved by up to an offset in every direction."""
-    from ...analysis.smoothers.effective import effective_parameters
-
     steps = random.uniform(-1, 1, X.shape)
     return [{"condition": f"offset {o}", "p0_new": effective_parameters(whole, X, X + o * steps)} for o in OFFSETS]
 
@@ -113,8 +103,6 @@ def _boosting(X: Floats, y: Floats, Q: Floats, seed: int) -> list[Row]:
 
 def _refits(X: Floats, Q: Floats, *, trees: int, refits: int, seed: int) -> list[Row]:
     """Other seeds on the same noise-free labels: the best function, and how much the functions differ."""
-    from ...analysis.smoothers.decomposition import decompose
-
     y, wanted = mars(X), mars(Q)
     single = [_forest(1, 1000 * seed + r).fit(X, y) for r in range(refits)]
     several = [_forest(trees, 1000 * seed + r).fit(X, y) for r in range(refits)]
@@ -129,8 +117,6 @@ def _refits(X: Floats, Q: Floats, *, trees: int, refits: int, seed: int) -> list
 
 def _redraws(X: Floats, Q: Floats, trees: int, redraws: int, seed: int) -> list[Row]:
     """Variance over redrawn labels, and degrees of freedom."""
-    from ...analysis.smoothers.resampling import resample
-
     found = []
     for name, size in (("one tree", 1), ("forest", trees)):
         seen = resample(lambda r, size=size: _forest(size, r), X, mars(X), Q, mars(Q), refits=redraws, seed=seed)  # type: ignore[misc]
@@ -142,8 +128,6 @@ def _redraws(X: Floats, Q: Floats, trees: int, redraws: int, seed: int) -> list[
 def _measured(seed: int, trees: int) -> list[Row]:
     """scikit-learn's diabetes, half for training; error in units of the labels' variance."""
     from sklearn.datasets import load_diabetes
-
-    from ...analysis.smoothers.effective import effective_parameters
 
     X, y = load_diabetes(return_X_y=True)
     y = (y - y.mean()) / y.std()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from ...extras import extra
-from .tasks import Split
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from ...networks import Batches, fit, seeded
+from ..worlds.views import Split
 
 
 def new_network(*, seed: int) -> Any:
@@ -19,8 +20,6 @@ def new_network(*, seed: int) -> Any:
 
     Images of 8 x 8 in patches of 2 x 2, 3 layers of width 64, 10 classes.
     """
-    import torch
-
     transformers = extra("transformers", "llm")
     options: dict[str, Any] = {
         "image_size": 8,
@@ -37,41 +36,28 @@ def new_network(*, seed: int) -> Any:
         "initializer_range": 0.1,
     }
     config = transformers.ViTConfig(**options)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return transformers.ViTForImageClassification(config)
 
 
-def train(network: Any, data: Split, *, epochs: int, rate: float, seed: int, batch: int = 32) -> None:
+def train(network: Any, data: Split, *, epochs: int, rate: float, seed: int) -> None:
     """Train in place with AdamW, the rate falling to zero along a half cosine.
 
     The seed decides the order of the images.
     """
-    import torch
-
-    network.train()
-    chance = torch.Generator().manual_seed(seed)
-    count = len(data.images)
+    batches = Batches((data.images, data.labels), size=32, shuffle=True, seed=seed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.0)
-    steps = epochs * -(-count // batch)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in range(epochs):
-        order = torch.randperm(count, generator=chance)
-        for start in range(0, count, batch):
-            rows = order[start : start + batch]
-            logits = network(pixel_values=data.images[rows]).logits
-            loss: Any = torch.nn.functional.cross_entropy(logits, data.labels[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+    fit(network, batches, _loss, optimizer=optimizer, schedule="cosine", epochs=epochs)
     network.eval()
+
+
+def _loss(network: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
+    images, labels = batch
+    return torch.nn.functional.cross_entropy(network(pixel_values=images).logits, labels)
 
 
 def probabilities(network: Any, images: Tensor) -> Tensor:
     """The network's class probabilities, (n, 10) float32."""
-    import torch
-
     with torch.inference_mode():
         answer: Tensor = network(pixel_values=images).logits.softmax(-1)
     return answer

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import OutputError
 from ...files import write_json, write_text
+from ..worlds.views import VIEWS, Split, all_views, as_task, train_and_test, view
 from .network import load_network, new_network, probabilities, save_network, train
 from .plot import plot_scores, require_matplotlib
 from .recipes import merge_by_command, write_recipes
 from .score import DemoResult, Group, score_rows, table_lines
-from .tasks import VIEWS, Split, all_views, as_task, load_digits, view
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +61,7 @@ def run_demo(
     folder, size, tell = Path(folder), QUICK if quick else Size(), say or (lambda line: None)
     require_matplotlib()
     _clear(folder)
-    training, test = load_digits(size.images, size.test, seed=seed)
+    training, test = train_and_test(size.images, size.test, seed=seed)
     _train_members(folder, training, size, seed=seed, tell=tell)
     merges = _merge_all(folder, merge, tell)
     tell("scoring every model on every task")

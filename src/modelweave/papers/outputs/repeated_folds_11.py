@@ -3,51 +3,32 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...networks import seeded
+from ...outputs.bags.bag_classifier import BagClassifier
+from ...outputs.bags.compare_encoders import one_shots
+from ...outputs.estimators.repeated_folds import RepeatedFoldClassifier
+from ...outputs.predictions.metrics import METRICS
+from ...outputs.predictions.verdict import gain_interval
 from ...statistics.significance import sign_test
 from ..harness.checks import at_least, between, claim, control, invariant, report, within
 from ..harness.experiment import Experiment
 from ..harness.measures import every, joined, overall
 from ..harness.rows import Row, Values
-from ..worlds.digits import quiet_torch
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from ..worlds.cohorts import make_cohort
 
 TASKS = 2
 SHOTS = 3
 SIZES = (1, 5, 10, 25)
 
 
-def make_cohort(seed: int, task: int, count: int, *, shift: float) -> tuple[list[NDArray[Any]], NDArray[np.intp]]:
-    """Slides of 24 tiles in 24 dimensions; 3 to 7 tiles of positive ones and 0 to 2 of negative ones are moved by 2.5 along a direction
-    of the task. shift: of the whole cohort along another one, as by a stain that differs between hospitals."""
-    directions = np.random.default_rng([seed, task]).standard_normal((2, 24))
-    signal, stain = directions / np.linalg.norm(directions, axis=1, keepdims=True)
-    random = np.random.default_rng([seed, task, count])
-    y = random.integers(0, 2, count)
-    slides = []
-    for label in y:
-        tiles = random.standard_normal((24, 24)) + 0.5 * random.standard_normal(24) + shift * stain
-        tiles[: random.integers(3, 8) if label else random.integers(0, 3)] += 2.5 * signal
-        slides.append(tiles)
-    return slides, y
-
-
 def run(seed: int) -> list[Row]:
     """Two tasks: ensemble, one-shot heads, single members; the same with labels at random; copies of one head."""
-    from ...outputs.bags.bag_classifier import BagClassifier
-    from ...outputs.bags.compare_encoders import one_shots
-    from ...outputs.estimators.repeated_folds import RepeatedFoldClassifier
-    from ...outputs.predictions.metrics import METRICS
-    from ...outputs.predictions.verdict import gain_interval
-
     auc, head = METRICS["roc_auc"], BagClassifier(16, epochs=30, rate=3e-3)
     rows: list[Row] = []
-    with quiet_torch(seed):
+    with seeded(seed, single_thread=True):
         for task in range(TASKS):
             bags, y = make_cohort(seed, task, 100, shift=0)
             new, truth = make_cohort(seed, task, 400, shift=1)

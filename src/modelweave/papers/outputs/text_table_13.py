@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...networks import seeded
 from ..harness.checks import above, at_least, at_most, between, claim, control, exactly, invariant, report
 from ..harness.experiment import Experiment
 from ..harness.measures import gap, largest, value
 from ..harness.rows import Row
-from ..worlds.digits import quiet_torch
 from ..worlds.text_tables import make_rows
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Study:
 
 def run(seed: int, *, train: int = TRAIN, test: int = TEST, epochs: int = 12) -> list[Row]:
     """Each member, ensembles of trees and of all, the stack fed wrongly, and all again with the text shuffled."""
-    with quiet_torch(seed):
+    with seeded(seed, single_thread=True):
         table, y = make_rows(seed, train + test)
         study = Study(seed, table, y, train, epochs)
         rows = _compare(study)

@@ -7,9 +7,8 @@ fine-tunes, and the log-perplexities that scores are measured from.
 from __future__ import annotations
 
 import json
-import sysconfig
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,16 +16,15 @@ from typing import TYPE_CHECKING, Any
 from ...errors import CompatibilityError
 from ...extras import extra
 from ...files import whole, write_json
-from ..worlds.smollm import fine_tune, is_held_out, load_smollm, log_perplexity, split_module, token_windows
+from ..worlds.domains import DOMAINS, domain_texts, token_windows
+from ..worlds.smollm import fine_tune, load_smollm, log_perplexity
+from .problem import Problem
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from .suites import Problem
-
-DOMAINS = ("Python source", "English docstrings", "C++ headers")
 Windows = Mapping[str, Mapping[str, "Tensor"]]
 
 
@@ -100,8 +98,6 @@ def relative(found: Any, base_windows: Any, base: Any, own: Any) -> NDArray[np.f
 
 def make_language(seed: int, cache: Path, *, sizes: Sizes | None = None, load: Callable[[], tuple[Any, Any]] = load_smollm) -> Problem:
     """Fine-tune, or read what an earlier run left; needs 2.3 GB of disk and, the first time, about 8 minutes on two cores."""
-    from .suites import Problem
-
     extra("transformers.utils.logging", "llm").disable_progress_bar()
     sizes = sizes or Sizes()
     settings = json.dumps([2, seed, vars(sizes), DOMAINS])
@@ -144,25 +140,6 @@ def _losses(folder: Path, windows: Windows) -> dict[str, Any]:
         for part in ("validation", "test"):
             found[part]["own"].append(float(log_perplexity([own], windows[domain][part]).double().mean()))
     return found
-
-
-def domain_texts() -> dict[str, dict[str, list[str]]]:
-    """Domain to "train" and "held-out" to texts, in an order that a checksum of the file's name decides."""
-    import torch
-
-    found: dict[str, dict[str, list[str]]] = {d: {"train": [], "held-out": []} for d in DOMAINS}
-    for file in _mixed(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
-        parts = split_module(file.read_text(encoding="utf-8"))
-        for domain, word in zip(DOMAINS, ("code", "docstrings"), strict=False):
-            found[domain]["held-out" if is_held_out(file) else "train"].append(parts[word])
-    headers = Path(torch.__file__).parent / "include"
-    for file in _mixed([*(headers / "c10").rglob("*.h"), *(headers / "ATen").glob("*.h")]):
-        found[DOMAINS[2]]["held-out" if is_held_out(file) else "train"].append(file.read_text(encoding="utf-8", errors="replace"))
-    return found
-
-
-def _mixed(files: Iterable[Path]) -> list[Path]:
-    return sorted(files, key=lambda file: (zlib.crc32(file.name.encode()), file.name))
 
 
 def _save_windows(place: Path, tokenizer: Any, sizes: Sizes) -> None:

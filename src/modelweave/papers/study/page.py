@@ -13,8 +13,8 @@ from ...drawing import new_figure, save_figure
 from ...statistics.ranks import rank_correlation
 from ..harness.table import text_table
 from .lines import POINT, Advised, Line, advised, behind, lines_of, refused
+from .problem import Setting
 from .run import BASE, ENSEMBLE, MEMBER, OWN, REFERENCE, SHARE, Outcome
-from .suites import Setting
 
 _HEAD = """# Study: every data-free method on the same suites
 

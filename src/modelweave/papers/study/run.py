@@ -21,8 +21,8 @@ from ...errors import ModelweaveError, ParameterError, unknown
 from ...extras import extras_named
 from ...weights.method import Method
 from .meter import Meter
+from .problem import Part, Problem, Setting
 from .store import Row, Store
-from .suites import Part, Problem, Setting
 
 REQUIRED: Mapping[str, Any] = {"t": 0.5, "weight": 1.0}
 """Values of parameters that have no default."""

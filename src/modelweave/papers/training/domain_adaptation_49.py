@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from ...engine.members import merge
 from ..harness.checks import at_least, below, claim, control, report
 from ..harness.experiment import Experiment
 from ..harness.measures import gap, largest, value
 from ..harness.rows import Row
-from ..worlds.digits import State, Suite, make_suite, mean_accuracy
+from ..worlds.classifiers import State, Suite, mean_accuracy
+from ..worlds.digits import make_suite
 
 TASKS = 2
 FRACTIONS = (0.3, 0.5, 0.7)
@@ -27,8 +29,6 @@ FRACTIONS = (0.3, 0.5, 0.7)
 
 def run(seed: int) -> list[Row]:
     """Accuracy over both tasks of the parents and of what lies between them."""
-    from ...engine.members import merge
-
     suite = make_suite(seed, experts=TASKS)
     rows = [*_parents(suite, ""), *(_row(f"SLERP {t:g}", _slerp(suite.experts, t), suite) for t in FRACTIONS)]
     rows.append(_row("straight line", merge(suite.experts, method="linear"), suite))
@@ -47,8 +47,6 @@ def _row(condition: str, model: State, suite: Suite) -> Row:
 
 
 def _slerp(parents: Sequence[State], t: float) -> dict[str, Any]:
-    from ...engine.members import merge
-
     return merge([parents[1]], method="slerp", base=parents[0], t=t)
 
 

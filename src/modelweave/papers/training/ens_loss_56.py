@@ -20,21 +20,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 
+from ...networks import Batches, seeded, supervised
+from ...networks import fit as fit_network
 from ...training.ens_loss import EnsLoss
 from ..harness.checks import above, at_least, at_most, below, claim, control, exactly, invariant, report
 from ..harness.experiment import Experiment
 from ..harness.measures import gap, overall, smallest, value
 from ..harness.rows import Row
+from ..worlds.two_classes import FEATURES, TEST_ROWS, Data, far_group, make_data, measured_data
 from .margin_losses import Constant, Flipped, Logistic, Quantiles, TailOnly, Turned, TurnedDraws, exponential, hinge, logistic
 
 DATA_SETS = 2
-ROWS, FEATURES, WIDTH, EPOCHS, TEST_ROWS = 500, 400, 256, 60, 4000
+WIDTH, EPOCHS = 256, 60
 Tensor = torch.Tensor
-Data = tuple[Tensor, Tensor, Tensor, Tensor]
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -73,46 +74,9 @@ def run(seed: int, epochs: int = EPOCHS, width: int = WIDTH, test_rows: int = TE
     return [*rows, {"condition": "logistic, by EnsLoss's path", "difference": same_path(made[0], seed)}]
 
 
-def make_data(seed: int, test_rows: int = TEST_ROWS, noise: float = 0.0) -> Data:
-    """Rows of two classes, 20 of 400 features informative; noise: the share of labels drawn by chance. Standardised."""
-    from sklearn.datasets import make_classification
-
-    options = {"n_informative": 20, "n_redundant": 0, "flip_y": noise, "class_sep": 1.0, "random_state": seed}
-    X, y = make_classification(ROWS + test_rows, FEATURES, **options)
-    return _split(X, y, ROWS)
-
-
-def measured_data(seed: int) -> dict[str, Data]:
-    """scikit-learn's tables, half of the rows for training: tumours, and digits by whether they are even."""
-    from sklearn.datasets import load_breast_cancer, load_digits
-
-    random = torch.Generator().manual_seed(seed)
-    found = {}
-    for word, (X, y) in {"tumours": load_breast_cancer(return_X_y=True), "even digits": load_digits(return_X_y=True)}.items():
-        order = torch.randperm(len(y), generator=random).numpy()
-        found[word] = _split(X[order], y[order] % 2, min(ROWS, len(y) // 2))
-    return found
-
-
-def far_group(seed: int) -> Data:
-    """100 rows each at 1 and 20 (class 1), at -1 and 0 (class 0), with noise of deviation 0.05; train and test are the same rows."""
-    places = torch.tensor([1.0, 20.0, -1.0, 0.0]).repeat_interleave(100)
-    X = (places + 0.05 * torch.randn(400, generator=torch.Generator().manual_seed(seed)))[:, None]
-    y = (places > 0).float()
-    return X, y, X, y
-
-
-def _split(X: Any, y: Any, rows: int) -> Data:
-    mean, deviation = X[:rows].mean(axis=0), X[:rows].std(axis=0)
-    X = torch.tensor((X - mean) / (deviation + (deviation == 0)), dtype=torch.float32)
-    y = torch.tensor(y, dtype=torch.float32)
-    return X[:rows], y[:rows], X[rows:], y[rows:]
-
-
 def network(features: int, width: int, seed: int) -> torch.nn.Module:
     """The paper's TabMLP3: three times linear, ReLU, batch norm; one score."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         parts: list[torch.nn.Module] = []
         for size in (features, width, width):
             parts += [torch.nn.Linear(size, width), torch.nn.ReLU(), torch.nn.BatchNorm1d(width)]
@@ -123,18 +87,10 @@ def train(
     net: torch.nn.Module, data: Data, criterion: Criterion, seed: int, epochs: int, *, rate: float = 1e-2, decay: float = 5e-6
 ) -> torch.nn.Module:
     """SGD with momentum 0.9, batches of 64 in an order that depends on the seed alone, rate falling as a cosine."""
-    X, y = data[:2]
     optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9, weight_decay=decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
-    random = torch.Generator().manual_seed(seed)
-    for _ in range(epochs):
-        for batch in torch.randperm(len(X), generator=random).split(64):  # type: ignore[no-untyped-call]
-            optimizer.zero_grad()
-            criterion(net(X[batch]), y[batch]).backward()  # type: ignore[no-untyped-call]
-            if criterion is exponential:
-                torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
-            optimizer.step()
-        schedule.step()
+    batches, clip = Batches(data[:2], size=64, shuffle=True, seed=seed), 10.0 if criterion is exponential else None
+    loss = supervised(criterion)
+    fit_network(net, batches, loss, optimizer=optimizer, schedule="cosine", schedule_every="epoch", epochs=epochs, clip=clip)
     return net.eval()
 
 

@@ -21,11 +21,13 @@ from typing import Any
 
 import numpy as np
 
+from ...engine.members import prepare
 from ..harness.checks import above, at_least, claim, control, exactly, invariant, report
 from ..harness.experiment import Experiment
 from ..harness.measures import Measure, average, largest, smallest, value
 from ..harness.rows import Row
-from ..worlds.digits import Suite, accuracy, best_scale, flat, make_suite, mean_accuracy, unflat
+from ..worlds.classifiers import Suite, accuracy, best_scale, flat, mean_accuracy, unflat
+from ..worlds.digits import make_suite
 
 HELD_IN, HELD_OUT = (0, 1, 2, 3), (4, 5, 6, 7)
 SCALES = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
@@ -73,8 +75,6 @@ def study(seed: int, images: int, width: int) -> list[Row]:
 
 def score(suite: Suite, members: Sequence[Mapping[str, Any]], tasks: Sequence[int], method: str, seed: int) -> Row:
     """Merge and score: held-in over the tasks' experts, held-out over the base; raw figures beside both."""
-    from ...engine.members import prepare
-
     began = time.perf_counter()
     found = prepare([flat(m) for m in members], base=flat(suite.base), seed=seed, **METHODS[method])
     seconds = time.perf_counter() - began

@@ -19,11 +19,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...engine.members import prepare
 from ..harness.checks import above, below, claim, control, exactly, invariant, report
 from ..harness.experiment import Experiment
 from ..harness.measures import gap, value
 from ..harness.rows import Row
-from ..worlds.digits import Suite, make_suite, mean_accuracy
+from ..worlds.classifiers import Suite, mean_accuracy
+from ..worlds.digits import make_suite
 
 COUNTS = (2, 3, 4, 6, 8)
 SCALES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0, 4.0, 5.0)
@@ -55,8 +57,6 @@ def run(seed: int) -> list[Row]:
 
 
 def _prepared(suite: Suite, n: int, options: dict[str, Any]) -> Any:
-    from ...engine.members import prepare
-
     return prepare(suite.experts[:n], base=suite.base, **options)
 
 

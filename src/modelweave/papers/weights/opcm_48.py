@@ -20,11 +20,14 @@ from typing import Any
 
 import numpy as np
 
+from ...engine.continual import Continual
+from ...engine.members import prepare
 from ..harness.checks import above, at_least, at_most, below, claim, control, report, within
 from ..harness.experiment import Experiment
 from ..harness.measures import gap, value
 from ..harness.rows import Row
-from ..worlds.digits import State, Suite, accuracy, flat, make_suite, mean_accuracy, unflat
+from ..worlds.classifiers import State, Suite, accuracy, flat, mean_accuracy, unflat
+from ..worlds.digits import make_suite
 
 COUNTS = (4, 8)
 ORDERS = 5
@@ -75,8 +78,6 @@ def _follow(suite: Suite, order: Sequence[int], steps: Steps) -> Row:
 
 def _opcm(**options: Any) -> Callable[[Suite, Sequence[int]], Steps]:
     def steps(suite: Suite, order: Sequence[int]) -> Steps:
-        from ...engine.continual import Continual
-
         stream = Continual(suite.base, **options)
         for task in order:
             yield stream.add(suite.experts[task], threads=1), stream.record["lambda"]
@@ -102,8 +103,6 @@ def continual_sum(suite: Suite, order: Sequence[int]) -> Steps:
 
 def continual_ties(suite: Suite, order: Sequence[int]) -> Steps:
     """merged + 0.5 (TIES of what was merged and the new change), the first change as it is; as in the authors' code."""
-    from ...engine.members import prepare
-
     base, merged = flat(suite.base), flat(suite.base)
     for index, task in enumerate(order):
         new = flat(suite.experts[task])

@@ -21,12 +21,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from ...engine.members import Prepared, prepare
+from ...weights.combine.pcb import pcb, shares
+from ...weights.formula import whole
+from ...weights.part import Context
 from ..harness.checks import above, at_least, at_most, below, claim, control, invariant, report, within
 from ..harness.experiment import Experiment
 from ..harness.measures import gap, overall, worst
 from ..harness.rows import Row
-from ..worlds.digits import State, Suite, best_scale, flat, make_suite, mean_accuracy, unflat
+from ..worlds.classifiers import State, Suite, best_scale, flat, mean_accuracy, unflat
+from ..worlds.digits import make_suite
 
 COUNTS = (2, 4)
 DENSITY = 0.2
@@ -41,8 +48,6 @@ _WAYS: dict[str, dict[str, Any]] = {
 
 def run(seed: int) -> list[Row]:
     """Accuracy on the tasks of n experts, by method, for n = 2, 4, and with the shares shuffled."""
-    from ...engine.members import Prepared, prepare
-
     suite = make_suite(seed, experts=max(COUNTS))
     base = flat(suite.base)
     rows: list[Row] = []
@@ -66,22 +71,21 @@ def _tuned(suite: Suite, n: int, name: str, found: Any) -> Row:
 
 def without_places(members: Sequence[State], base: State, seed: int, variant: str) -> tuple[State, float]:
     """The direction with each member's shares shuffled over the entries; and how far equal shares are from the plain mean, relatively."""
-    import torch
-
-    from ...weights.combine.pcb import measured, share_mean, shares
-
-    deltas = torch.stack([m["all"] - base["all"] for m in members])
-    context = measured(deltas, density=DENSITY, variant=variant)
-    kept, values = shares(deltas, context, variant=variant)
+    deltas = torch.stack([m["all"] - base["all"] for m in members]).double()
+    options = ({"density": DENSITY, "weight": 1.0},) * len(members)
+    context = whole(pcb, deltas, Context("all", tuple(deltas.shape[1:]), options), variant=variant)
+    kept, values = (torch.stack(rows) for rows in shares(deltas, context, variant=variant))
     generator = torch.Generator().manual_seed(seed)
-    places = [torch.randperm(kept.shape[1], generator=generator) for _ in kept]
-    shuffled = torch.stack([row[place] for row, place in zip(kept, places, strict=True)])
+    shuffled = torch.stack([row[torch.randperm(len(row), generator=generator)] for row in kept])
     mean = values.mean(0)
-    gap = (share_mean(torch.full_like(kept, 0.3), values, context, variant) - mean).abs().max() / mean.abs().max()
-    return {"all": share_mean(shuffled, values, context, variant).float()}, float(gap)
+    gap = (_share_mean(torch.full_like(kept, 0.3), values) - mean).abs().max() / mean.abs().max()
+    return {"all": _share_mean(shuffled, values).float()}, float(gap)
 
 
-_FORMS = {"paper's form": "PCB, paper", "released form": "PCB, released"}
+def _share_mean(kept: Tensor, values: Tensor) -> Tensor:
+    return (kept * values).sum(0) / kept.sum(0).clamp(min=1e-300)
+
+
 CHECKS = (
     *(claim(f"paper's form - task arithmetic, n={n}", gap("PCB, paper", "task arithmetic", at=f"n={n}"), above(0)) for n in COUNTS),
     claim(

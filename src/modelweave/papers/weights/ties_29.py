@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from ...engine.members import merge, prepare
 from ..harness.checks import above, at_least, below, claim, control, exactly, invariant, report
 from ..harness.experiment import Experiment
 from ..harness.measures import gap
 from ..harness.rows import Row
-from ..worlds.digits import Suite, best_scale, flat, make_suite, mean_accuracy, unflat
+from ..worlds.classifiers import Suite, best_scale, flat, mean_accuracy, unflat
+from ..worlds.digits import make_suite
 
 COUNTS = (2, 4, 8)
 _TRIMMED = {"method": "breadcrumbs", "density": 0.2, "gamma": 0.0, "normalize": True}
@@ -33,7 +35,7 @@ def run(seed: int) -> list[Row]:
     suite = make_suite(seed)
     rows = [row for n in COUNTS for row in _untuned(suite, n)]
     rows += [row for n in (2, 8) for row in _tuned(suite, n)]
-    rows += [{**row, "condition": f"{row['condition']}, Adam"} for row in _untuned(make_suite(seed, optimizer="adam", experts=4), 4)]
+    rows += [{**row, "condition": f"{row['condition']}, Adam"} for row in _untuned(make_suite(seed, adam=True, experts=4), 4)]
     return rows + mechanism(seed)
 
 
@@ -49,8 +51,6 @@ def _untuned(suite: Suite, n: int) -> list[Row]:
         {"condition": f"base, n={n}", "accuracy": mean_accuracy(suite.base, splits)},
         {"condition": f"experts, n={n}", "accuracy": float(np.mean([mean_accuracy(m, [s]) for m, s in zip(members, splits, strict=True)]))},
     ]
-    from ...engine.members import prepare
-
     for name, (options, scale) in ways.items():
         merged = unflat(prepare([flat(m) for m in members], base=flat(suite.base), **options).at(scale), suite.base)
         rows.append({"condition": f"{name}, n={n}", "accuracy": mean_accuracy(merged, splits)})
@@ -59,8 +59,6 @@ def _untuned(suite: Suite, n: int) -> list[Row]:
 
 def _tuned(suite: Suite, n: int) -> list[Row]:
     """Both with the scale that is best on validation."""
-    from ...engine.members import prepare
-
     rows = []
     for name, options, scales in (
         ("task arithmetic", {"method": "task_arithmetic"}, SWEEP_SUM),
@@ -79,8 +77,6 @@ def mechanism(seed: int, tasks: int = 8, size: int = 20_000) -> list[Row]:
     Error: mean over tasks of |merged - true|^2 / |true|^2 on the task's own entries.
     """
     import torch
-
-    from ...engine.members import merge
 
     random = np.random.default_rng(seed)
     support = random.random((tasks, size)) < 0.1

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from modelweave.papers.demo.tasks import VIEWS, Split, all_views, load_digits, view
+from modelweave.papers.worlds.views import VIEWS, Split, all_views, train_and_test, view
 
 
 def test_views_by_hand() -> None:
@@ -14,14 +14,14 @@ def test_views_by_hand() -> None:
 
 
 def test_splits_share_no_image_and_repeat_with_the_seed() -> None:
-    train, test = load_digits(1000, 797, seed=0)
+    train, test = train_and_test(1000, 797, seed=0)
     assert train.images.shape == (1000, 1, 8, 8) and len(test.labels) == 797
     assert float(train.images.min()) == 0.0 and float(train.images.max()) == 1.0
-    again, _ = load_digits(1000, 797, seed=0)
-    other, _ = load_digits(1000, 797, seed=1)
+    again, _ = train_and_test(1000, 797, seed=0)
+    other, _ = train_and_test(1000, 797, seed=1)
     assert torch.equal(train.images, again.images) and not torch.equal(train.images, other.images)
     whole = torch.cat([train.images, test.images]).flatten(1).sort(0).values
-    everything, _ = load_digits(1797, 0, seed=5)
+    everything, _ = train_and_test(1797, 0, seed=5)
     assert torch.equal(whole, everything.images.flatten(1).sort(0).values)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from ...extras import extra
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from .digits import load_digits
 
 VIEWS = ("upright", "turned", "mirrored", "upside-down")
 
@@ -21,13 +20,10 @@ class Split:
     labels: Tensor
 
 
-def load_digits(train: int, test: int, *, seed: int) -> tuple[Split, Split]:
-    """The digits that come with scikit-learn (1,797 images of 8 x 8), shuffled, as a training and a test split."""
-    import torch
-
-    data = extra("sklearn.datasets", "tabular").load_digits()
-    images = torch.tensor(data.images, dtype=torch.float32).div(16).unsqueeze(1)
-    labels = torch.tensor(data.target, dtype=torch.int64)
+def train_and_test(train: int, test: int, *, seed: int) -> tuple[Split, Split]:
+    """scikit-learn's digits, shuffled, as a training and a test split."""
+    images, labels = load_digits()
+    images = images.div(16).unsqueeze(1)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     first, second = order[:train], order[len(order) - test :]
     return Split(images[first], labels[first]), Split(images[second], labels[second])
@@ -36,12 +32,9 @@ def load_digits(train: int, test: int, *, seed: int) -> tuple[Split, Split]:
 def view(images: Tensor, name: str) -> Tensor:
     """The images as the task of that name shows them.
 
-    >>> import torch
     >>> view(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "mirrored").tolist()
     [[2.0, 1.0], [4.0, 3.0]]
     """
-    import torch
-
     turns = {"upright": 0, "turned": 1, "mirrored": 0, "upside-down": 2}[name]
     turned = torch.rot90(images, turns, (-2, -1))
     return turned.flip(-1) if name == "mirrored" else turned
@@ -54,6 +47,4 @@ def as_task(split: Split, name: str) -> Split:
 
 def all_views(split: Split) -> Split:
     """The split once in every view."""
-    import torch
-
     return Split(torch.cat([view(split.images, name) for name in VIEWS]), split.labels.repeat(len(VIEWS)))
