@@ -46,6 +46,13 @@ def test_the_exact_bootstrap_is_that_of_all_samples(level: float) -> None:
     assert exact_bootstrap_interval(VALUES, level=level) == pytest.approx(tuple(wanted))
 
 
+@pytest.mark.parametrize("level", [0.5, 0.75, 0.95])
+def test_the_exact_bootstrap_of_the_opposite_is_the_opposite(level: float) -> None:
+    for values in (VALUES, [0.0, 1.0], [0.0, 1.0, 5.0, 5.0]):
+        low, high = exact_bootstrap_interval(values, level=level)
+        assert exact_bootstrap_interval([-v for v in values], level=level) == pytest.approx((-high, -low))
+
+
 def test_what_cannot_be_done_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     for wrong in ([1.0], [1.0, float("nan")], [[1.0, 2.0]]):
         for interval in (t_interval, exact_bootstrap_interval):

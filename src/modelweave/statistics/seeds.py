@@ -72,9 +72,10 @@ def exact_bootstrap_interval(values: Sequence[float], *, level: float = 0.95) ->
     ways = [math.factorial(n) / math.prod(math.factorial(int(k)) for k in row) for row in times]
     means = times @ array / n
     order = np.argsort(means, kind="stable")
-    reached = np.cumsum(np.asarray(ways)[order]) / n**n
-    low, high = (float(means[order][np.searchsorted(reached, tail)]) for tail in tails(level))
-    return low, high
+    reached = np.cumsum(np.asarray(ways)[order])
+    below, above = (tail * n**n for tail in tails(level))
+    places = np.searchsorted(reached, below), np.searchsorted(reached, above, side="right")
+    return float(means[order][places[0]]), float(means[order][places[1]])
 
 
 def _checked(values: Sequence[float]) -> NDArray[np.float64]:

@@ -21,12 +21,23 @@ def effective_parameters(model: Any, X_train: Any, X: Any, y_train: Any = None) 
     A prediction is sum_i s_i(x) y_i. p0 is 1 for the mean of all labels and n for a model that repeats a single one; k nearest neighbours
     have n / k, least squares the number of its columns (on the training rows). Compare p0 on the training rows with p0 on new rows.
 
-    model: a fitted tree, forest, extra trees, bagging of these, GradientBoostingRegressor (squared error), nearest neighbours,
-    LinearRegression, Ridge, DummyRegressor (mean), voting over these, a pipeline that ends in one, a `Combination`, a function X -> S, or S
-    itself (|X| x n). X_train: the n rows that it was fitted on, in their order. X: rows to look at. y_train: its labels; where given,
-    S y_train must be what the model predicts. S is held a block of rows at a time, 64 MiB at most (a single row may be larger).
+    S is held a block of rows at a time, 64 MiB at most (a single row may be larger).
 
-    Raises ParameterError for a model that is no smoother, CompatibilityError for rows or labels that do not fit it.
+    Args:
+        model: A fitted tree, forest, extra trees, bagging of these, GradientBoostingRegressor (squared error), nearest neighbours,
+            LinearRegression, Ridge, DummyRegressor (mean), voting over these, a pipeline that ends in one, a `Combination`, a function
+            X -> S, or S itself (|X| x n).
+        X_train: (n, features), the rows that it was fitted on, in their order.
+        X: (|X|, features), the rows to look at.
+        y_train: (n,) or (n, outputs), its labels; where given, S y_train must be what the model predicts.
+
+    Returns:
+        p0, at least 0.
+
+    Raises:
+        ParameterError: For a model that is no smoother.
+        CompatibilityError: For rows or labels that do not fit it.
+
     Source: Curth, Jeffares and van der Schaar 2024, arXiv 2402.01502, section 3.
 
     >>> everyone = np.full((4, 8), 1 / 8)
@@ -131,12 +142,12 @@ class SmootherSummary:
 
     @property
     def gap(self) -> float:
-        """p0_train - p0_query: above 0 where a model averages more at new rows than at those it knows."""
+        """p0_train - p0_query: above 0 where a model averages more at new rows than at its training rows."""
         return self.p0_train - self.p0_query
 
 
 def summarize_smoother(model: Any, X_train: Any, X: Any, y_train: Any = None) -> SmootherSummary:
-    """p0 on both sets of rows, their gap, and trace(S), which for forests says little of p0.
+    """p0 on both sets of rows, their gap, and trace(S), which for forests tells little about p0.
 
     Arguments, errors and source as for `effective_parameters`.
 

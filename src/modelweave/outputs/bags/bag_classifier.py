@@ -80,7 +80,7 @@ class BagClassifier(ClassifierMixin, BaseEstimator):
         """(bags, classes)."""
         import torch
 
-        scores = torch.cat([scores for scores, _ in self._said(X)])
+        scores = torch.cat([scores for scores, _ in self._scores(X)])
         if scores.shape[1] == 1:
             p = scores[:, 0].double().sigmoid()
             return np.asarray(torch.stack([1 - p, p], dim=1).numpy())
@@ -93,11 +93,11 @@ class BagClassifier(ClassifierMixin, BaseEstimator):
         return labels
 
     def attention(self, X: Sequence[Array] | Array) -> list[Array]:
-        """Of each bag what its instances count, summing to 1, for those that are looked at."""
-        found = [row[row_padded] for _, (attention, there) in self._said(X) for row, row_padded in zip(attention, there, strict=True)]
+        """The attention weights of each bag's instances, which sum to 1, of those that are drawn."""
+        found = [row[row_padded] for _, (attention, there) in self._scores(X) for row, row_padded in zip(attention, there, strict=True)]
         return [np.asarray(row.numpy()) for row in found]
 
-    def _said(self, X: Sequence[Array] | Array) -> list[tuple[Any, tuple[Any, Any]]]:
+    def _scores(self, X: Sequence[Array] | Array) -> list[tuple[Any, tuple[Any, Any]]]:
         from ...networks import Batches, stream
         from .attention_head import pad
 

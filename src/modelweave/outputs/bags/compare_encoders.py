@@ -72,29 +72,33 @@ def compare_encoders(
     labels, codes = np.unique(np.asarray(y_new), return_inverse=True)
     if len(labels) != 2:
         raise CompatibilityError(f"encoders: expected two classes in the external cohort, got {len(labels)}")
-    said, lines = {}, []
+    predictions, lines = {}, []
     for name, bags in features.items():
         found = RepeatedFoldClassifier(head, cv=cv, repeats=repeats, random_state=seed).fit(bags, y, groups=patients)
-        said[name] = found.predict_proba(new[name])[:, 1]
+        predictions[name] = found.predict_proba(new[name])[:, 1]
         alone = [AUC.score(codes, p) for p in one_shots(head, bags, y, new[name], shots, seed)]
         flat = np.full(len(codes), 0.5)
-        low, high = gain_interval(AUC, codes, said[name], flat, groups=new_patients, seed=seed, draws=5 * draws)
+        low, high = gain_interval(AUC, codes, predictions[name], flat, groups=new_patients, seed=seed, draws=5 * draws)
         lines.append(
             EncoderScore(
-                name, AUC.score(codes, said[name]), (0.5 + low, 0.5 + high), float(np.mean(alone)), found.member_correlation(new[name])
+                name,
+                AUC.score(codes, predictions[name]),
+                (0.5 + low, 0.5 + high),
+                float(np.mean(alone)),
+                found.member_correlation(new[name]),
             )
         )
     lines.sort(key=lambda line: -line.score)
     pairs = []
     for first, second in combinations([line.encoder for line in lines], 2):
-        gains = drawn_gains(AUC, codes, said[first], said[second], groups=new_patients, seed=seed, draws=draws)
-        gain = AUC.loss(codes, said[second]) - AUC.loss(codes, said[first])
+        gains = drawn_gains(AUC, codes, predictions[first], predictions[second], groups=new_patients, seed=seed, draws=draws)
+        gain = AUC.loss(codes, predictions[second]) - AUC.loss(codes, predictions[first])
         pairs.append(Difference(first, second, gain, bootstrap_p_value(gains)))
     return lines, pairs
 
 
 def one_shots(head: Any, bags: Sequence[Array], y: Any, new: Sequence[Array], shots: int, seed: int = 0) -> list[Array]:
-    """What `shots` heads say of new bags, each trained once on all others with a seed of its own: the baseline."""
+    """What `shots` heads predict for new bags, each trained once on all others with a seed of its own: the baseline."""
     from sklearn.base import clone
 
     from ..estimators.folds import seeded

@@ -20,7 +20,7 @@ def blur(maps: NDArray[np.float64], grid: Grid, km: float) -> NDArray[np.float64
     Two rows of a grid see each other by the difference of longitudes alone, so a pair of rows is one circular convolution, done by FFT.
     maps: (queries, cells) masses. km: standard deviation, above 0. Returns (queries, cells) with the same sums.
     Raises CompatibilityError if the maps do not have the grid's cells, ParameterError for km.
-    Source: paper 06 leaves it open; this one is inferred.
+    Source: Bianco, Eigen and Gormish 2024, arXiv 2407.13862, leave the blur open; this one is inferred.
 
     >>> from modelweave.outputs.geolocation.grid import equal_angle_grid
     >>> spot = np.zeros((1, 8)); spot[0, 0] = 1

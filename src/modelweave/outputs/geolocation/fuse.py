@@ -19,7 +19,7 @@ def fuse(maps: Sequence[ArrayLike], *, weights: Sequence[float] | None = None, f
     weight 0 is left out, whatever is in it. floor: above 0, so that no source alone can rule out a cell; beside maps of sum 1.
     Returns (queries, cells). For more maps than memory holds, fuse blocks of queries and give them to recall_vs_area one by one.
     Raises CompatibilityError for maps that do not fit each other, are negative, not finite or all zero; ParameterError for options.
-    Source: paper 06, arXiv 2407.13862; weights and floor are inferred.
+    Source: Bianco, Eigen and Gormish 2024, arXiv 2407.13862; weights and floor are inferred.
 
     >>> fuse([[[0.4, 0.3, 0.2, 0.1]], [[0.1, 0.1, 0.7, 0.1]]]).round(6)
     array([[0.181818, 0.136364, 0.636364, 0.045455]])

@@ -78,11 +78,11 @@ class Grid:
 
 
 def equal_angle_grid(rows: int, columns: int) -> Grid:
-    """Cells of 180 / rows by 360 / columns degrees; 5000 x 10000 is the paper's 4 km.
+    """Cells of 180 / rows by 360 / columns degrees; 5000 x 10000, 4 km at the equator, is that of the source.
 
     area = R^2 * width in radians * (sin(north) - sin(south)), with R = 6371.0088 km.
 
-    rows, columns: at least 1. Raises ParameterError otherwise. Source: paper 06, arXiv 2407.13862.
+    rows, columns: at least 1. Raises ParameterError otherwise. Source: Bianco, Eigen and Gormish 2024, arXiv 2407.13862.
 
     >>> equal_angle_grid(180, 360).row_areas[[0, 29, 89]].round(2)
     array([  107.9 ,  6088.42, 12363.72])
@@ -99,7 +99,7 @@ def equal_angle_grid(rows: int, columns: int) -> Grid:
 def equal_area_grid(rows: int, columns: int) -> Grid:
     """Cells of one area, exactly: equal steps in sin(latitude), and in longitude.
 
-    sin(edge of row i) = 1 - 2 i / rows; area = 4 pi R^2 / (rows * columns). On it, ranking by score and by density are one.
+    sin(edge of row i) = 1 - 2 i / rows; area = 4 pi R^2 / (rows * columns). On it, ranking by score and ranking by density are the same.
 
     rows, columns: at least 1. Raises ParameterError otherwise. Source: Lambert's cylindrical equal-area projection.
 

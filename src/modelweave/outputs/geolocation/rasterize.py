@@ -21,7 +21,7 @@ def classifier_map(
     nodata. areas: (cells,) km^2; None counts cells, as if all were equal. A region too small to hold a cell's centre loses its
     probability to the others, by the last step. Returns (queries, cells).
     Raises CompatibilityError for what does not fit, and for a query without probability on any cell.
-    Source: paper 06, arXiv 2407.13862, names such sources; dividing by the region's size, which keeps the mass, is inferred.
+    Source: Bianco, Eigen and Gormish 2024, arXiv 2407.13862, name such sources; dividing by the region's size is inferred.
 
     >>> classifier_map([[0.6, 0.4]], [0, 0, 0, 1]).round(3)
     array([[0.2, 0.2, 0.2, 0.4]])
@@ -47,7 +47,7 @@ def retriever_map(
     similarities: (queries, places), finite. lat, lon: (places,) degrees. temperature: above 0; 1 / the model's logit scale for
     cosines. blur_km: standard deviation of a Gaussian on the sphere, from 0; it keeps the mass. Returns (queries, cells), rows of sum 1.
     Raises CompatibilityError for what does not fit, ParameterError for options.
-    Source: paper 06, arXiv 2407.13862, names such sources; temperature and blur are inferred.
+    Source: Bianco, Eigen and Gormish 2024, arXiv 2407.13862, name such sources; temperature and blur are inferred.
 
     >>> from modelweave.outputs.geolocation.grid import equal_angle_grid
     >>> retriever_map([[0.0, 0.0, 0.0]], [45, 45, -45], [-90, -90, 90], equal_angle_grid(2, 2)).round(3)
@@ -76,8 +76,8 @@ def attribute_map(probabilities: ArrayLike, raster: ArrayLike, *, nodata: int = 
     It is a likelihood, constant inside each class, and is not scaled to a sum.
     probabilities: (queries, classes), not negative. raster: (cells,) or (rows, columns) classes from 0, or nodata.
     prior: (classes,) shares of the classes among the predictor's training images, above 0; a product of experts divides by it, the
-    plain product of the paper does not. Returns (queries, cells). Raises CompatibilityError for what does not fit.
-    Source: paper 06, arXiv 2407.13862; the rule for nodata and the prior are inferred.
+    plain product of the source does not. Returns (queries, cells). Raises CompatibilityError for what does not fit.
+    Source: Bianco, Eigen and Gormish 2024, arXiv 2407.13862; the rule for nodata and the prior are inferred.
 
     >>> attribute_map([[0.7, 0.3]], [0, 1, -1])
     array([[0.7, 0.3, 0.5]])

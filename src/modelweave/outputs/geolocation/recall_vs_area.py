@@ -35,20 +35,29 @@ def recall_vs_area(
     area(q) = sum of areas of the cells that rank before the true cell + last_cell * area of the true cell;
     recall(a) = share of queries with area <= a.
 
-    maps: scores, finite and not negative, in any scale: an array (queries, cells), an iterable of blocks of its rows, or a function
-    (start, stop) -> rows start to stop, called in order from one thread. Only one block is held at a time.
-    areas: (cells,) km^2, above 0. truth: (queries,) index of the true cell.
-    rank: "score", or "density", score / area; on cells of equal area they are one. A mass (probabilities that sum to 1) is searched
-    best by density, a likelihood by score.
-    ties: of cells with the true cell's score, "index" counts those before it, "pessimistic" all of them. Maps that are constant over
-    regions need "pessimistic": by index such a region's first cells are found for nothing.
-    last_cell: share of the true cell's own area that counts, in [0, 1]; 0.5 is the mean over places inside of it.
-    lowest: km^2, where the axis of the curve and of the normalised area begins.
-    threads: rows are shared among them, by default as many as there are processors; the result is the same to the bit.
-    Raises CompatibilityError for shapes that do not fit, scores that are negative or not finite, and areas that are not positive;
-    ParameterError for options.
-    Source: paper 06, arXiv 2407.13862, which says neither how it ranks nor how it breaks ties. No sort is needed: one comparison with
-    the true cell's score says which cells come first.
+    No sort is needed: one comparison with the true cell's score tells which cells rank before it.
+
+    Args:
+        maps: Scores, finite and not negative, on any scale: an array (queries, cells), an iterable of blocks of its rows, or a function
+            (start, stop) -> rows start to stop, called in order from one thread. Only one block is held at a time.
+        areas: (cells,) km^2, above 0.
+        truth: (queries,) index of the true cell.
+        rank: "score", or "density", which is score / area; on cells of equal area they are the same. A mass (probabilities that sum
+            to 1) is searched best by density, a likelihood by score.
+        ties: Of cells with the true cell's score, "index" counts those before it, "pessimistic" all of them. Maps that are constant
+            over regions need "pessimistic": by index the first cells of such a region are found for nothing.
+        last_cell: Share of the true cell's own area that counts, in [0, 1]; 0.5 is the mean over places inside it.
+        lowest: km^2, above 0, where the axis of the curve and of the normalised area begins.
+        threads: How many share the rows, by default one for each processor; the result is the same to the bit.
+
+    Returns:
+        The area of each query in km^2, with recall, curves, medians and bootstrap intervals read off it.
+
+    Raises:
+        CompatibilityError: For shapes that do not fit, scores that are negative or not finite, and areas that are not positive.
+        ParameterError: For options that are unknown or out of range.
+
+    Source: Bianco, Eigen and Gormish 2024, arXiv 2407.13862, who say neither how they rank nor how they break ties.
 
     >>> found = recall_vs_area([[0.4, 0.3, 0.2, 0.1]] * 4, [4, 1, 2, 3], [0, 1, 2, 3], lowest=1)
     >>> found.area, found.recall(7.0), found.median_area

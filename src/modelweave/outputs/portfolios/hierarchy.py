@@ -1,4 +1,4 @@
-"""Many components in groups, and what is promised with and without them."""
+"""Many components in groups, and the regret bound with and without them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def component_groups(groups: Groups, components: int) -> list[list[int]]:
 
 
 def regret_bound(periods: int, components: int, prior: float = 1.0) -> float | None:
-    """The most log-wealth that a universal mixture can be behind the best constant mixture, whatever happens. None for a prior below 1/2.
+    """The most log-wealth that a universal mixture can be behind the best constant mixture, for any returns. None for a prior below 1/2.
 
     With a the prior: log G(n + k a) + log G(a) - log G(k a) - log G(n + a), G the gamma function. For a = 1 it is
     log C(n + k - 1, k - 1) <= (k - 1) log(n + 1); for a = 1/2 and two components about half of that.

@@ -19,7 +19,7 @@ class Preference:
     periods, over the later half. slope: per period, of the least-squares line through log(S_t(a) / S_t(b)) over the later half.
 
     The relation is about limits: a is weakly preferred when the lower limit of the rate is at least 0, strictly when the upper one is
-    above 0, too. A finite record can only hint at that. A rate above 0 with a slope below 0 says that the lead is melting.
+    above 0, too. A finite record can only hint at that. A rate above 0 with a slope below 0 means that the lead is shrinking.
     """
 
     rate: float

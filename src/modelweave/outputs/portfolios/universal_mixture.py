@@ -1,4 +1,4 @@
-"""Strategies mixed so that one keeps up with the best constant mixture of them in hindsight, whatever happens."""
+"""Universal portfolios: a mixture that keeps up with the best constant mixture in hindsight, for any sequence of returns."""
 
 from __future__ import annotations
 
@@ -26,8 +26,20 @@ class UniversalMixture:
     weights of the next period = sum_i mu_i lambda_i S(lambda_i) / sum_i mu_i S(lambda_i), S the wealth of a constant mixture so far;
     the sum stands for the integral over the simplex. The state is log S at every point. An update costs points * components.
 
-    accelerate, experimental and without any guarantee: `power` weighs by S^eta, `leader` takes the best point, `window` looks at the last
-    `window` periods only. Other arguments: see `universal_mixture`.
+    Args:
+        components: How many there are, at least 1.
+        prior: Of the Dirichlet distribution over mixtures, above 0; 1 is uniform.
+        points: About how many stand for the simplex; see `simplex_points`.
+        accelerate: Experimental, without any guarantee: "power" weighs by S^eta, "leader" takes the best point, "window" looks at the
+            last `window` periods only. None: the universal mixture.
+        eta: The exponent of "power", above 0.
+        window: Periods that "window" looks at, at least 1.
+        seed: Of the draws, where points are drawn.
+
+    Raises:
+        ParameterError: For options that are unknown or out of range.
+
+    Source: Cover 1991, section 2.
 
     >>> mixture = UniversalMixture(2)
     >>> for factors in ((1, 2), (1, 0.5)):
@@ -113,13 +125,13 @@ class UniversalMixture:
 
 @dataclass(frozen=True)
 class MixtureResult:
-    """What happened, and what hindsight would have done.
+    """The mixture over all periods, and the best constant choices in hindsight.
 
     weights: (periods + 1, components), row t decided before period t; the last is for the period to come.
     log_wealth: (periods + 1,), 0 at first. component_log_wealth: the same, a column a component.
     best_mixture: by convex optimisation, not on the points.
     bound: what regret cannot exceed, up to points_error. With groups it holds against components and mixtures inside one group only.
-    None where nothing is promised: accelerated, with costs, or a prior below 1/2.
+    None where no bound holds: accelerated, with costs, or a prior below 1/2.
     points_error: log-wealth of best_mixture less that of the best point, how much too coarse the points are. None with groups or a window.
     turnover: (periods,), sum_j |weight of the next period - weight as it drifted|, at most 2.
     """
@@ -163,20 +175,32 @@ def universal_mixture(
     cost: float = 0.0,
     seed: int = 0,
 ) -> MixtureResult:
-    """Run a universal mixture over growth factors and compare it with what hindsight would have done.
+    """Run a universal mixture over growth factors and compare it with the best constant mixture in hindsight.
 
     wealth after n periods = mean over mixtures of their wealth, exactly; so log S(best mixture) - log S <= log C(n + k - 1, k - 1) for the
     uniform prior. That is at most (k - 1) log(n + 1): per period it vanishes.
 
-    returns: (periods, components) growth factors above 0: 1.01 for a gain of one percent, or, of forecasters, the probability that each
-    gave to what occurred (`forecaster_returns`). NaN before a component's first factor counts as 1, cash.
-    prior: of the Dirichlet distribution over mixtures; 1 is uniform. points: about how many stand for the simplex, see `simplex_points`.
-    groups: split many components and mix inside groups, then across: a number of groups, lists of components, or "auto"
-    (ceil(sqrt(components)) beyond 10). accelerate, eta, window: see `UniversalMixture`. cost: share of the turnover that is paid when
-    rebalancing. seed: of the draws, where points are drawn.
+    Args:
+        returns: (periods, components) growth factors above 0: 1.01 for a gain of one percent, or, of forecasters, the probability that
+            each gave to what occurred (`forecaster_returns`). NaN before a component's first factor counts as 1, cash.
+        prior: Of the Dirichlet distribution over mixtures, above 0; 1 is uniform.
+        points: About how many stand for the simplex; see `simplex_points`.
+        groups: Split many components and mix inside groups, then across them: a number of groups, lists of components, or "auto"
+            (ceil(sqrt(components)) beyond 10).
+        accelerate: See `UniversalMixture`, as for eta and window.
+        eta: The exponent of "power".
+        window: Periods that "window" looks at.
+        cost: Share of the turnover that is paid when rebalancing, in [0, 0.5).
+        seed: Of the draws, where points are drawn.
 
-    Raises CompatibilityError for factors that are not above 0, ParameterError for options.
-    Source: Lam 2024, arXiv 2406.03652; Cover 1991, section 2. The paper's accelerated strategy is not defined here; these are others.
+    Returns:
+        Weights and log-wealth of every period, the best component and constant mixture in hindsight, and the bound on the regret.
+
+    Raises:
+        CompatibilityError: For factors that are not above 0.
+        ParameterError: For options that are unknown or out of range.
+
+    Source: Lam 2024, arXiv 2406.03652; Cover 1991, section 2. Lam's accelerated strategy is not among those here.
 
     >>> found = universal_mixture([[1, 2], [1, 0.5]])
     >>> found.wealth.round(6).tolist(), round(found.bound, 4)

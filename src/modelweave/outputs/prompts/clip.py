@@ -38,7 +38,7 @@ def clip_embeddings(
     model: a transformers CLIPModel, or one with its get_image_features, get_text_features and logit_scale; it stays on its device and is
     asked without dropout. processor: its CLIPProcessor, or its image processor alone, with tokenizer beside it. The rest as for
     `embed_images` and `embed_texts`.
-    Source: paper 03, arXiv 2302.06235: each text's embedding is brought to length 1 before anything is averaged.
+    Source: Allingham et al. 2023, arXiv 2302.06235: each text's embedding is brought to length 1 before anything is averaged.
     """
     texts = embed_texts(model, tokenizer or getattr(processor, "tokenizer", None), templates, class_names, batch_size=batch_size)
     found = embed_images(model, getattr(processor, "image_processor", processor), images, batch_size=batch_size)
@@ -100,9 +100,9 @@ def _embed(where: str, model: Any, encode: Any, items: Iterable[Any], batch_size
     waiting = iter(items)
     with evaluating(model):
         while batch := list(islice(waiting, batch_size)):
-            said = encode(batch)
-            said = getattr(said, "pooler_output", said).float()  # transformers 5 wraps what version 4 gave as a tensor
-            found.append((said / said.norm(dim=-1, keepdim=True)).cpu().numpy())
+            encoded = encode(batch)
+            encoded = getattr(encoded, "pooler_output", encoded).float()  # transformers 5 wraps what version 4 gave as a tensor
+            found.append((encoded / encoded.norm(dim=-1, keepdim=True)).cpu().numpy())
     if not found:
         raise CompatibilityError(f"{where}: nothing to embed; expected at least one")
     return np.concatenate(found)

@@ -66,27 +66,38 @@ def prompt_weights(
     threshold: float | None = None,
     normalise: bool = True,
 ) -> PromptWeights:
-    """One weight a prompt template, without labels: by how sure a template is of the images once its habits are taken off (ZPE).
+    """One weight a prompt template, without labels: by how confident it is on the images once its bias is subtracted (ZPE).
 
     L[i,p,c] = scale <image_i, text_pc>; score_p = mean_i max_c (L[i,p,c] - shift[p,c]); weights = softmax(scores / temperature).
     shift: "both": half the mean of L over the images plus half its mean over generic images; "test": the mean over the images;
     "pretrain": over generic images; "pretrain*": over generic images and generic texts, one number a template; "none": 0.
 
-    image_embeddings: (images, dim), of the images to be classified, unlabelled. text_embeddings: (templates, classes, dim), every
-    template filled with the same classes in the same order. scale: of the model, exp(logit_scale), 100 for CLIP; it decides how sharp
-    the weights are: with 1 they are almost equal. generic_embeddings: (any, dim), some thousands of images like those of pre-training;
-    without them "both" is "test", and notes say so. generic_texts: for "pretrain*", (templates, any, dim), the templates filled with a
-    wide list of classes; by default text_embeddings. temperature: above 0. threshold: keep the templates that are `outlying` by it; the
-    others' weights are 0, and the rest have sum 1. The paper takes 0.5 for ImageNet and 2 for sets of fine classes. When nothing is
-    outlying all are kept, and notes say so. normalise: bring every row to length 1 first, which is what the formula means; False takes
-    rows as they are.
+    A million logits are held at a time, and sums are float64. Arrays are NumPy's or torch's, on any device; half precision becomes float32.
 
-    Arrays are NumPy's or torch's, on any device; half precision becomes float32, sums are float64. A million logits are held at a time.
-    Raises ParameterError for options; CompatibilityError for arrays that are empty, not finite, of other shapes, or have zero rows.
-    Source: paper 03, arXiv 2302.06235, and its notebook, which scales neither the kept weights nor the sum over templates (it takes a
-    mean); no prediction changes. What it calls max-logit scoring weights by the bare scores of "none", without a softmax.
+    Args:
+        image_embeddings: (images, dim), of the images to be classified, unlabelled.
+        text_embeddings: (templates, classes, dim), every template filled with the same classes in the same order.
+        scale: Of the model, exp(logit_scale), above 0; 100 for CLIP. It decides how sharp the weights are: with 1 they are almost equal.
+        generic_embeddings: (any, dim), some thousands of images like those of pre-training; without them "both" becomes "test", and
+            `notes` tells.
+        generic_texts: For "pretrain*", (templates, any, dim), the templates filled with a wide list of classes; text_embeddings by default.
+        debias: Which shift is subtracted, as above.
+        temperature: Of the softmax over templates, above 0.
+        threshold: Keep the templates that are `outlying` by it; the others' weights are 0, and the rest sum to 1. Allingham et al. take
+            0.5 for ImageNet and 2 for sets of fine classes. Where nothing is outlying all are kept, and `notes` tells.
+        normalise: Bring every row to length 1 first, which is what the formula means; False takes rows as they are.
 
-    >>> images, texts = np.eye(2), np.array([[[3.0, 1], [1, 3]], [[5, 5], [4, 4]]])  # the second template knows no image from the other
+    Returns:
+        The weights, the scores that they come from, and the class embeddings that predict with them.
+
+    Raises:
+        ParameterError: For options that are unknown or out of range, and for a mode of debias without the generic embeddings it needs.
+        CompatibilityError: For arrays that are empty, not finite, of other shapes, or that hold a row of zeros.
+
+    Source: Allingham et al. 2023, arXiv 2302.06235, and their notebook, which scales neither the kept weights nor the sum over templates
+    (it takes a mean); no prediction changes. Their max-logit scoring weights by the bare scores of "none", without a softmax.
+
+    >>> images, texts = np.eye(2), np.array([[[3.0, 1], [1, 3]], [[5, 5], [4, 4]]])  # the second template tells no image from another
     >>> prompt_weights(images, texts, scale=1, normalise=False, debias="none").weights.round(3)
     array([0.119, 0.881])
     >>> prompt_weights(images, texts, scale=1, normalise=False).weights.round(3)
@@ -116,7 +127,7 @@ def outlying(scores: Any, threshold: float) -> NDArray[np.intp]:
     """Indices of the scores that stand out above: (score - median) / MAD > threshold, MAD the median of |score - median|.
 
     scores: (templates,). threshold: above 0. Ascending; empty when MAD is 0, too.
-    Source: paper 03's notebook, which has no factor of 1.4826.
+    Source: the notebook of Allingham et al. 2023, which has no factor of 1.4826.
 
     >>> outlying([1, 2, 3, 4, 10], 0.5)
     array([3, 4])
