@@ -32,6 +32,8 @@ GAP, VALUE = gap("a", "b"), value("a")
         (above(0), [0.1, 1e-9], [0.0, 1.0], "> 0 each"),
         (at_most(-0.5), [-0.5, -1.0], [-0.4, -1.0], "<= -0.5 each"),
         (below(0.95, "on average"), [0.9, 0.9], [0.9, 1.0], "< +0.95 on average"),
+        # by hand: 0.3 and 0.5 have the mean 0.4 and the half width 12.706 * 0.1
+        (above(-0.8707, "in the 95 % interval"), [0.3, 0.5], [0.2, 0.5], "> -0.8707 in the 95 % interval"),
         (within(0.01), [-0.01, 0.01], [-0.02, 0.0], "within 0.01 each"),
         (between(0.44, 0.56), [0.44, 0.56], [0.43, 0.5], "in [0.44, 0.56] each"),
         (exactly(0), [0.0, 0.0], [0.0, 1e-12], "exactly 0 each"),
@@ -42,7 +44,7 @@ def test_bounds_by_hand(bound: Bound, inside: list[float], outside: list[float],
     assert bound.holds(np.array(inside)) and not bound.holds(np.array(outside))
     assert bound.words(GAP) == words
     assert bound.words(VALUE) == words.replace("+", "")
-    assert bound.words(overall(np.mean, GAP)) == words.removesuffix(" each").removesuffix(" on average")
+    assert bound.words(overall(np.mean, GAP)) == words.removesuffix(f" {bound.over}"), "of one number all are the same"
 
 
 def test_what_is_not_a_number_is_within_no_bound() -> None:

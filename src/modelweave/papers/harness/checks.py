@@ -9,19 +9,24 @@ from typing import Literal
 
 import numpy as np
 
+from ...statistics.seeds import t_interval
 from .measures import Measure
 from .rows import Rows, Values
 
 Kind = Literal["claim", "control", "invariant", "report"]
-Over = Literal["each", "on average"]
+Over = Literal["each", "on average", "in the 95 % interval"]
 
-_OVER: dict[str, Callable[[Values], Values]] = {"each": np.atleast_1d, "on average": lambda values: np.atleast_1d(values.mean())}
-"""What of the seeds' numbers must lie within a bound."""
+_OVER: dict[Over, Callable[[Values], Values]] = {
+    "each": np.asarray,
+    "on average": np.mean,
+    "in the 95 % interval": lambda values: np.array(t_interval(values.tolist())),
+}
+"""What of the seeds' numbers must lie within a bound: all, their mean, or both ends of the interval of their mean."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """Between low and high, or strictly between; over: whether each seed must, or their mean."""
+    """Between low and high, or strictly between; over: what of the seeds' numbers must lie there."""
 
     low: float = -inf
     high: float = inf
@@ -30,7 +35,7 @@ class Bound:
 
     def holds(self, values: Values) -> bool:
         """Whether the numbers are as expected."""
-        of = _OVER[self.over](values)
+        of = np.asarray(_OVER[self.over](values))
         inside = (of > self.low) & (of < self.high) if self.strict else (of >= self.low) & (of <= self.high)
         return bool(inside.all())
 

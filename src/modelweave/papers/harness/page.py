@@ -11,9 +11,13 @@ from .table import WORDS, result_text
 _HEAD = """# Evidence
 
 Each paper is an experiment with its claim, rivals, several seeds, and controls that fail. `modelweave reproduce NN` runs one on any
-seeds; `modelweave reproduce --all --page docs/evidence.md` writes this page. A claim that does not hold at this size says so. Before a
-claim stands `{claim}`, before a control, which is the method without its working part, `{control}`, and before an
-invariant, an identity that only an error can break, `{invariant}`.
+seeds; `modelweave reproduce --all --page docs/evidence.md` writes this page. A claim that does not hold at this size says so. What stands
+before a check:
+
+- a claim, which decides: {claim}
+- a control, the method without its working part, which decides, too: {control}
+- an invariant, an identity that only an error can break: {invariant}
+- a report, which decides nothing: {report}
 
 | Paper | Title | Level | Experiment |
 |---:|---|---|---|
@@ -24,7 +28,7 @@ def evidence_page(results: Sequence[Result]) -> str:
     """Markdown: the list of all papers, then the table and checks of each result."""
     found = {result.paper: result for result in results}
     lines = [f"| {p.number} | {p.title} | {p.level} | {_state(p, found.get(p.number))} |\n" for p in PAPERS.values()]
-    head = _HEAD.format(**{kind: "` or `".join(words) for kind, words in WORDS.items()})
+    head = _HEAD.format(**{kind: " or ".join(f"`{word}`" for word in dict.fromkeys(words)) for kind, words in WORDS.items()})
     return head + "".join(lines) + "".join(_section(result) for result in results)
 
 
