@@ -16,7 +16,7 @@ FLOORS = (
     {"checkpoints"},
     {"networks"},
     {"weights", "layers", "experts", "outputs", "training", "data", "analysis"},
-    {"catalog"},
+    {"catalog", "describe"},
     {"recipes"},
     {"engine"},
     {"evaluation"},
@@ -71,6 +71,52 @@ def test_imports_point_down(module: str) -> None:
         assert FLOOR[there] <= FLOOR[own], f"{module} takes from {other}, a floor above it"
         if {own, there} <= FAMILIES and own != there:
             assert own == "training" or there == "weights", f"{module} takes from {other}, another family"
+
+
+def circles(arrows: dict[str, set[str]]) -> list[set[str]]:
+    """The groups of more than one node that can each be reached from all others in it (Tarjan 1972)."""
+    number: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[set[str]] = []
+
+    def visit(node: str) -> None:
+        number[node] = low[node] = len(number)
+        stack.append(node)
+        for other in arrows[node]:
+            if other not in number:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], number[other])
+        if low[node] == number[node]:
+            group = set(stack[stack.index(node) :])
+            del stack[stack.index(node) :]
+            if len(group) > 1:
+                found.append(group)
+
+    for node in arrows:
+        if node not in number:
+            visit(node)
+    return found
+
+
+def test_no_files_go_in_a_circle() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [{"a", "b", "c"}]
+    assert circles({module: set(imports(module)) for module in MODULES}) == []
+
+
+def test_no_folders_go_in_a_circle() -> None:
+    """Folders of one package take from each other in one direction; files beside the folders are rooms of their own."""
+
+    def folder(module: str) -> str:
+        parts = module.split(".") if MODULES[module].name == "__init__.py" else module.split(".")[:-1]
+        return ".".join(parts[:2]) if len(parts) > 1 else module
+
+    arrows: dict[str, set[str]] = {}
+    for module in MODULES:
+        arrows.setdefault(folder(module), set()).update(folder(other) for other in imports(module))
+    assert circles({name: {o for o in others if o != name} for name, others in arrows.items()}) == []
 
 
 def test_the_drawn_tree_is_the_tree() -> None:

@@ -20,7 +20,7 @@ _BEFORE = (
 _AFTER = ("embed_out", "lm_head", "unembed", ".embedding_norm.")
 
 
-class Place(NamedTuple):
+class LayerPlace(NamedTuple):
     """Where a tensor stands: its stack's prefix, the layer and the rest of its name."""
 
     stack: str
@@ -37,7 +37,7 @@ class Layout:
     """stacks: prefix to number of layers, in order of appearance. places: of the tensors that stand in a stack."""
 
     stacks: Mapping[str, int]
-    places: Mapping[str, Place]
+    places: Mapping[str, LayerPlace]
 
 
 def find_layout(names: Iterable[str]) -> Layout:
@@ -48,11 +48,11 @@ def find_layout(names: Iterable[str]) -> Layout:
     {'h': 2}
     """
     numbers: dict[str, set[int]] = {}
-    found: dict[str, list[Place]] = {}
+    found: dict[str, list[LayerPlace]] = {}
     for name in names:
         words = name.split(".")
         found[name] = [
-            Place(".".join(words[:i]), int(word), ".".join(words[i + 1 :]))
+            LayerPlace(".".join(words[:i]), int(word), ".".join(words[i + 1 :]))
             for i, word in enumerate(words[:-1])
             if word.isascii() and word.isdigit() and str(int(word)) == word
         ]

@@ -51,7 +51,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Rule:
+class Case:
     """holds: whether the choices are the first to try, in this order. words: when that is, for the reader."""
 
     words: str
@@ -67,14 +67,14 @@ _SCE = Choice("sce", {"select_topk": 0.2}, "keeps the places where members diffe
 _SUM = Choice("task_arithmetic", {"scale": 0.4}, "the plain sum, made smaller; tune its scale where there is data")
 _MEAN = Choice("linear", {}, "the mean of the weights")
 
-RULES: tuple[Rule, ...] = (
-    Rule("they agree", lambda f: f.cosine > 0.5, (_MEAN, _TIES, _SUM)),
-    Rule("few", lambda f: f.members <= 3 and f.matrices, (_TSV, _TIES, _OPCM, _SUM)),
-    Rule("few, and no matrices", lambda f: f.members <= 3, (_TIES, _SUM, _MEAN)),
-    Rule("neither few nor many", lambda f: f.members <= 4, (_TIES, _OPCM, _TSV, _MEAN)),
-    Rule("no matrices", lambda f: not f.matrices, (_TIES, _OPCM, _TSV, _MEAN)),
-    Rule("several", lambda f: f.members <= 6, (_CORE, _SCE, _MEAN, _TIES)),
-    Rule("many", lambda f: True, (_SCE, _TSV, _OPCM, _MEAN)),
+RULES: tuple[Case, ...] = (
+    Case("they agree", lambda f: f.cosine > 0.5, (_MEAN, _TIES, _SUM)),
+    Case("few", lambda f: f.members <= 3 and f.matrices, (_TSV, _TIES, _OPCM, _SUM)),
+    Case("few, and no matrices", lambda f: f.members <= 3, (_TIES, _SUM, _MEAN)),
+    Case("neither few nor many", lambda f: f.members <= 4, (_TIES, _OPCM, _TSV, _MEAN)),
+    Case("no matrices", lambda f: not f.matrices, (_TIES, _OPCM, _TSV, _MEAN)),
+    Case("several", lambda f: f.members <= 6, (_CORE, _SCE, _MEAN, _TIES)),
+    Case("many", lambda f: True, (_SCE, _TSV, _OPCM, _MEAN)),
 )
 
 
@@ -121,7 +121,7 @@ def advise(base: Any, members: Sequence[Any], *, progress: Callable[[int, int], 
     return Advice(facts, ranking, because, warnings, useless, impossible, conditional, recipe, report)
 
 
-def _because(facts: Facts, rule: Rule) -> str:
+def _because(facts: Facts, rule: Case) -> str:
     if facts.members < 2:
         return "one member changes anything, so there is only its size to choose" if facts.members else "no member changes anything"
     # adding 0 turns -0 into 0

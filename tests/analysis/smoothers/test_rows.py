@@ -14,7 +14,7 @@ from modelweave.analysis.smoothers.boosting import boosted
 from modelweave.analysis.smoothers.leaves import leaf_rows, multiplicities
 from modelweave.analysis.smoothers.linear import least_squares_rows
 from modelweave.analysis.smoothers.models import rows_of
-from modelweave.analysis.smoothers.rows import Factored, Mixed, Rows, dense, inner_products, mixed, spans
+from modelweave.analysis.smoothers.rows import Factored, Mixed, SmootherRows, dense, inner_products, mixed, spans
 
 from .made import made, slow_boosting, slow_tree
 
@@ -46,10 +46,10 @@ def test_inner_products_and_rows_agree(leaves: int | None) -> None:
     assert rows._inner_products_are_cheaper(1 << 26) == (leaves is not None)
     whole = float(np.sum(dense(rows.block(0, 300)) ** 2))
     assert rows.squares() == pytest.approx(whole, rel=1e-12)
-    assert Rows.squares(rows, 10_000) == pytest.approx(whole, rel=1e-12)
+    assert SmootherRows.squares(rows, 10_000) == pytest.approx(whole, rel=1e-12)
     line, _ = least_squares_rows(X, Q)
     assert line._inner_products_are_cheaper(1 << 26)
-    assert line.squares() == pytest.approx(Rows.squares(line, 10_000), rel=1e-12)
+    assert line.squares() == pytest.approx(SmootherRows.squares(line, 10_000), rel=1e-12)
 
 
 @pytest.mark.parametrize("columns", [3, 200])
@@ -65,7 +65,7 @@ def test_squares_of_factors_of_any_kind(kinds: tuple[float, float]) -> None:
     left, right = (RANDOM.standard_normal(s) * (RANDOM.random(s) < d) for s, d in zip(((70, 30), (30, 80)), kinds, strict=True))
     rows = Factored(*(csr_array(part) if density < 1 else part for part, density in zip((left, right), kinds, strict=True)))
     assert rows.squares() == pytest.approx(np.sum((left @ right) ** 2), rel=1e-12)
-    assert Rows.squares(rows, 1000) == pytest.approx(np.sum((left @ right) ** 2), rel=1e-12)
+    assert SmootherRows.squares(rows, 1000) == pytest.approx(np.sum((left @ right) ** 2), rel=1e-12)
 
 
 def test_mixtures_in_factors_and_in_blocks() -> None:
@@ -90,7 +90,7 @@ def test_no_more_than_a_block_is_held() -> None:
     X, y, Q = made(1500, 1500)
     forest = rows_of(RandomForestRegressor(8, max_leaf_nodes=40, random_state=0).fit(X, y), X, Q)
     stages = rows_of(GradientBoostingRegressor(n_estimators=4, random_state=0).fit(X, y), X, Q)
-    for rows, squares in ((forest, lambda: Rows.squares(forest, 1 << 20)), (stages, lambda: stages.squares(1 << 20))):
+    for rows, squares in ((forest, lambda: SmootherRows.squares(forest, 1 << 20)), (stages, lambda: stages.squares(1 << 20))):
         tracemalloc.start()
         squares()
         peak = tracemalloc.get_traced_memory()[1]

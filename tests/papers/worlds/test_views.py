@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from modelweave.papers.worlds.views import VIEWS, Split, all_views, train_and_test, view
+from modelweave.papers.worlds.views import VIEWS, LabelledImages, all_views, train_and_test, view
 
 
 def test_views_by_hand() -> None:
@@ -26,7 +26,7 @@ def test_splits_share_no_image_and_repeat_with_the_seed() -> None:
 
 
 def test_all_views_keep_labels_with_images() -> None:
-    split = Split(torch.rand(3, 1, 8, 8), torch.tensor([4, 5, 6]))
+    split = LabelledImages(torch.rand(3, 1, 8, 8), torch.tensor([4, 5, 6]))
     both = all_views(split)
     assert both.labels.tolist() == [4, 5, 6] * len(VIEWS)
     assert torch.equal(both.images[3:6], view(split.images, VIEWS[1]))

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import CompatibilityError
-from .rows import MEMORY, Floats, Matrix, Rows, spans
+from .rows import MEMORY, Floats, Matrix, SmootherRows, spans
 
 Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Boosted(Rows):
+class Boosted(SmootherRows):
     """S_b = S_{b-1} + rate L_b (I - S_{b-1} at the training rows), where L_b averages over the leaves of tree b.
 
     train: (trees, n) and query: (trees, m) leaves, counted from 0 in each tree. S_0 is 0, or 1/n everywhere with `mean_init`.

@@ -12,7 +12,7 @@ from ...errors import CompatibilityError, ParameterError
 from .boosting import Boosted
 from .labels import check_identity
 from .models import rows_of, rows_or_parts
-from .rows import MEMORY, Floats, Rows, dense, is_sparse, sum_of_squares
+from .rows import MEMORY, Floats, SmootherRows, dense, is_sparse, sum_of_squares
 
 
 def effective_parameters(model: Any, X_train: Any, X: Any, y_train: Any = None) -> float:
@@ -78,7 +78,7 @@ def smoother_blocks(model: Any, X_train: Any, X: Any, *, memory: int = MEMORY) -
     return _blocks(rows_of(model, X_train, X), memory)
 
 
-def _blocks(rows: Rows, memory: int) -> Iterator[tuple[slice, Floats]]:
+def _blocks(rows: SmootherRows, memory: int) -> Iterator[tuple[slice, Floats]]:
     each = max(1, memory // max(8 * rows.shape[1], int(rows.row_bytes().max())))
     for start in range(0, rows.shape[0], each):
         stop = min(start + each, rows.shape[0])
@@ -100,7 +100,7 @@ def effective_curve(model: Any, X_train: Any, X: Any) -> Floats:
     found = rows_or_parts(model, X_train, X)
     if isinstance(found, Boosted):
         return found.squares_by_stage() * found.shape[1] / found.shape[0]
-    if isinstance(found, Rows):
+    if isinstance(found, SmootherRows):
         raise ParameterError(f"model is a {type(model).__name__}, which has no members to add; use effective_parameters")
     members, weights = found
     queries, count = members[0].shape
@@ -114,7 +114,7 @@ def effective_curve(model: Any, X_train: Any, X: Any) -> Floats:
     return np.asarray(total / shares**2 * (count / queries))
 
 
-def _running_squares(members: list[Rows], weights: list[float], start: int, stop: int) -> Floats:
+def _running_squares(members: list[SmootherRows], weights: list[float], start: int, stop: int) -> Floats:
     """Sum of squares of the weighted sums of the first 1, 2, ... members, touching only what a member adds."""
     running, squares, total = np.zeros((stop - start, members[0].shape[1])), 0.0, []
     for member, weight in zip(members, weights, strict=True):
@@ -166,5 +166,5 @@ def summarize_smoother(model: Any, X_train: Any, X: Any, y_train: Any = None) ->
     return SmootherSummary(_p0(own.squares(), own), _p0(other.squares(), other), trace, (float(sums.min()), float(sums.max())))
 
 
-def _p0(squares: float, rows: Rows) -> float:
+def _p0(squares: float, rows: SmootherRows) -> float:
     return squares * rows.shape[1] / rows.shape[0]

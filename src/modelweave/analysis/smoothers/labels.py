@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import CompatibilityError, ParameterError
-from .rows import Floats, Rows, is_sparse
+from .rows import Floats, SmootherRows, is_sparse
 
 TOLERANCE = 1e-7
 """Largest difference that is rounding, in units of the largest label."""
 
 
-def check_identity(model: Any, rows: Rows, X: Any, y_train: Any) -> float:
+def check_identity(model: Any, rows: SmootherRows, X: Any, y_train: Any) -> float:
     """Largest |S y_train - prediction at X| over rows and outputs, which is rounding for the right rows and labels.
 
     Raises CompatibilityError where it is not, ParameterError for a function or an array, which predict nothing.

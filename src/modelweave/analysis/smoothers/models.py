@@ -13,7 +13,7 @@ from .boosting import boosted
 from .combination import Combination
 from .leaves import check_leaf_sizes, leaf_rows, multiplicities
 from .linear import least_squares_rows, mean_rows, neighbour_rows
-from .rows import Factored, Floats, Rows, is_sparse, mixed
+from .rows import Factored, Floats, SmootherRows, is_sparse, mixed
 
 _KNOWN = (
     "decision trees, random forests, extra trees, bagging, gradient boosting with squared error, nearest neighbours, least squares, ridge, "
@@ -27,16 +27,16 @@ _REASONS = {
     "AdaBoostRegressor": "it predicts a weighted median, which is not a linear smoother of the labels",
     "StackingRegressor": "its final model depends on the labels; give Combination(members, weights) with the weights it found",
 }
-Parts = tuple[list[Rows], list[float]]
+Parts = tuple[list[SmootherRows], list[float]]
 
 
-def rows_of(model: Any, X_train: Any, X: Any) -> Rows:
+def rows_of(model: Any, X_train: Any, X: Any) -> SmootherRows:
     """The smoother of a fitted model at the rows X. Errors as for `rows_or_parts`."""
     found = rows_or_parts(model, X_train, X)
-    return found if isinstance(found, Rows) else mixed(*found)
+    return found if isinstance(found, SmootherRows) else mixed(*found)
 
 
-def rows_or_parts(model: Any, X_train: Any, X: Any) -> Rows | Parts:
+def rows_or_parts(model: Any, X_train: Any, X: Any) -> SmootherRows | Parts:
     """The smoother of a model without members; of one with members, theirs in their order and their weights.
 
     Raises ParameterError for a model that is no smoother, CompatibilityError for inputs that do not fit the model or each other.
@@ -73,10 +73,10 @@ def _parts(model: Any, X_train: Any, X: Any) -> Parts | None:
     return None
 
 
-def _single(model: Any, X_train: Any, X: Any) -> Rows:
+def _single(model: Any, X_train: Any, X: Any) -> SmootherRows:
     """A model without members."""
     sklearn = _sklearn()
-    readers: list[tuple[tuple[type, ...], Callable[[Any, Any, Any], Rows]]] = [
+    readers: list[tuple[tuple[type, ...], Callable[[Any, Any, Any], SmootherRows]]] = [
         ((sklearn.tree.DecisionTreeRegressor, sklearn.tree.DecisionTreeClassifier), _tree),
         ((sklearn.ensemble.GradientBoostingRegressor,), _boosting),
         ((sklearn.neighbors.KNeighborsRegressor, sklearn.neighbors.KNeighborsClassifier), _neighbours),
@@ -104,7 +104,7 @@ def _forest_parts(model: Any, X_train: Any, X: Any) -> Parts:
     _takes_means(model)
     train, query = model.apply(X_train), model.apply(X)
     drawn = model.estimators_samples_ if model.bootstrap else [None] * len(model.estimators_)
-    rows: list[Rows] = []
+    rows: list[SmootherRows] = []
     for place, (tree, sample) in enumerate(zip(model.estimators_, drawn, strict=True)):
         weights = multiplicities(_inside(sample, len(train), model), len(train))
         check_leaf_sizes(_name(model), train[:, place], weights, tree.tree_.weighted_n_node_samples)
@@ -142,7 +142,7 @@ def _voting_parts(model: Any, X_train: Any, X: Any) -> Parts:
     return [rows_of(member, X_train, X) for member in model.estimators_], [float(weight) for weight in weights / weights.sum()]
 
 
-def _boosting(model: Any, X_train: Any, X: Any) -> Rows:
+def _boosting(model: Any, X_train: Any, X: Any) -> SmootherRows:
     for option, needed in (("loss", "squared_error"), ("subsample", 1.0), ("n_iter_no_change", None)):
         if getattr(model, option) != needed:
             raise ParameterError(
@@ -158,7 +158,7 @@ def _boosting(model: Any, X_train: Any, X: Any) -> Rows:
     return boosted(train, query, float(model.learning_rate), mean_init)
 
 
-def _neighbours(model: Any, X_train: Any, X: Any) -> Rows:
+def _neighbours(model: Any, X_train: Any, X: Any) -> SmootherRows:
     n = _length(X_train, "X_train")
     if model.n_samples_fit_ != n:
         raise CompatibilityError(
@@ -168,7 +168,7 @@ def _neighbours(model: Any, X_train: Any, X: Any) -> Rows:
     return neighbour_rows(neighbours, n, distances, model.weights or "uniform")
 
 
-def _linear(model: Any, X_train: Any, X: Any) -> Rows:
+def _linear(model: Any, X_train: Any, X: Any) -> SmootherRows:
     if getattr(model, "positive", False):
         raise ParameterError(f"model is a {_name(model)} with positive=True, which is not a linear smoother; fit it with positive=False")
     if is_sparse(X_train) or is_sparse(X):
@@ -189,7 +189,7 @@ def _linear(model: Any, X_train: Any, X: Any) -> Rows:
     return least_squares_rows(train, query, intercept=model.fit_intercept, ridge=float(alphas[0]))[0]
 
 
-def _mean(model: Any, X_train: Any, X: Any) -> Rows:
+def _mean(model: Any, X_train: Any, X: Any) -> SmootherRows:
     if model.strategy != "mean":
         raise ParameterError(f"model is a {_name(model)} with strategy={model.strategy!r}: only the mean is a linear smoother")
     return mean_rows(_length(X_train, "X_train"), _length(X, "X"))

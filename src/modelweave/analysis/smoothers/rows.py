@@ -17,7 +17,7 @@ MEMORY = 64 << 20
 """Bytes that one block of rows may take."""
 
 
-class Rows(ABC):
+class SmootherRows(ABC):
     """S at m queries over n training rows: shape is (m, n)."""
 
     shape: tuple[int, int]
@@ -105,7 +105,7 @@ def inner_products(matrix: Matrix, memory: int = MEMORY) -> Matrix:
 
 
 @dataclass(frozen=True)
-class Factored(Rows):
+class Factored(SmootherRows):
     """S = left right, of shapes (m, k) and (k, n), each dense or in compressed rows; without `right`, S = left."""
 
     left: Matrix
@@ -155,10 +155,10 @@ class Factored(Rows):
 
 
 @dataclass(frozen=True)
-class Mixed(Rows):
+class Mixed(SmootherRows):
     """S = sum_j weights_j S_j."""
 
-    parts: Sequence[Rows]
+    parts: Sequence[SmootherRows]
     weights: Sequence[float]
 
     @property
@@ -180,7 +180,7 @@ class Mixed(Rows):
         return np.asarray(largest + 16 * self.shape[1], dtype=np.int64)
 
 
-def mixed(parts: Sequence[Rows], weights: Sequence[float]) -> Rows:
+def mixed(parts: Sequence[SmootherRows], weights: Sequence[float]) -> SmootherRows:
     """sum_j weights_j S_j, in factors where all parts are sparse factors."""
     factors = [part for part in parts if isinstance(part, Factored)]
     if len(factors) < len(parts) or not all(is_sparse(part.left) and is_sparse(part.right) for part in factors):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...extras import extra
 from ...networks import Batches, fit, seeded
-from ..worlds.views import Split
+from ..worlds.views import LabelledImages
 
 
 def new_network(*, seed: int) -> Any:
@@ -40,7 +40,7 @@ def new_network(*, seed: int) -> Any:
         return transformers.ViTForImageClassification(config)
 
 
-def train(network: Any, data: Split, *, epochs: int, rate: float, seed: int) -> None:
+def train(network: Any, data: LabelledImages, *, epochs: int, rate: float, seed: int) -> None:
     """Train in place with AdamW, the rate falling to zero along a half cosine.
 
     The seed decides the order of the images.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import OutputError
 from ...files import write_json, write_text
-from ..worlds.views import VIEWS, Split, all_views, as_task, train_and_test, view
+from ..worlds.views import VIEWS, LabelledImages, all_views, as_task, train_and_test, view
 from .network import load_network, new_network, probabilities, save_network, train
 from .plot import plot_scores, require_matplotlib
 from .recipes import merge_by_command, write_recipes
@@ -89,10 +89,10 @@ def _clear(folder: Path) -> None:
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-def _train_members(folder: Path, training: Split, size: Size, *, seed: int, tell: Callable[[str], None]) -> None:
+def _train_members(folder: Path, training: LabelledImages, size: Size, *, seed: int, tell: Callable[[str], None]) -> None:
     tell(f"training the base on {size.base_images} digits in {len(VIEWS)} views")
     network = new_network(seed=seed)
-    few = Split(training.images[: size.base_images], training.labels[: size.base_images])
+    few = LabelledImages(training.images[: size.base_images], training.labels[: size.base_images])
     train(network, all_views(few), epochs=size.base_epochs, rate=2e-3, seed=seed)
     save_network(network, folder / "base")
     for number, name in enumerate(VIEWS, start=1):
@@ -110,7 +110,7 @@ def _merge_all(folder: Path, merge: Callable[[Path, Path], None], tell: Callable
     return tuple(file.stem for file in files)
 
 
-def _score_all(folder: Path, test: Split, merges: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
+def _score_all(folder: Path, test: LabelledImages, merges: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
     """Model to (tasks, images) of right answers: base, specialists, their ensemble, merges."""
     import torch
 

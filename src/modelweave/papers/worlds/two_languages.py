@@ -22,7 +22,7 @@ LAYERS = ("encoder", "bottleneck", "middle 1", "middle 2", "top", "head")
 PAIRS = 4000
 
 
-class Network(nn.Module):
+class SixLayers(nn.Module):
     """Six layers: two that encode each picture, two in the middle, one that learns the output language, and the head."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Digits:
         return pictures, operation, languages[2], answer(one, two, operation) + 10 * languages[2]
 
 
-def _train(model: Network, steps: int, rate: float, draw: Callable[[], Any]) -> State:
+def _train(model: SixLayers, steps: int, rate: float, draw: Callable[[], Any]) -> State:
     """Steps of Adam on pairs that are drawn, with noise on the codes; the rate falls along a half cosine."""
 
     def loss(model: Any, batch: Any) -> Tensor:
@@ -81,7 +81,7 @@ def _train(model: Network, steps: int, rate: float, draw: Callable[[], Any]) -> 
 def experts(seed: int) -> tuple[Digits, dict[str, State]]:
     """The pictures, and the weights of the base and of both experts."""
     with seeded(seed, single_thread=True):
-        digits, base = Digits(), Network()
+        digits, base = Digits(), SixLayers()
 
         def general(size: int) -> Tensor:
             return torch.randint(OPERATIONS, (size,))
@@ -96,7 +96,7 @@ def experts(seed: int) -> tuple[Digits, dict[str, State]]:
 
         found = {"base": _train(base, 1500, 2e-3, mixed)}
         for name, draw in (("task", lambda: alike(0, torch.full((128,), TASK))), ("language", lambda: alike(1, general(128)))):
-            expert = Network()
+            expert = SixLayers()
             expert.load_state_dict(found["base"])
             found[name] = _train(expert, 300, 5e-4, draw)
     return digits, found
@@ -104,7 +104,7 @@ def experts(seed: int) -> tuple[Digits, dict[str, State]]:
 
 def accuracy(weights: State, digits: Digits, language: int = 1, operation: int = TASK) -> float:
     """Share of right answers on pairs of unseen pictures in one language."""
-    model = Network()
+    model = SixLayers()
     model.load_state_dict(weights)
     with seeded(0, single_thread=True), torch.no_grad():
         one = torch.full((PAIRS,), language)

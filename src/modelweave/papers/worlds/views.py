@@ -13,20 +13,20 @@ VIEWS = ("upright", "turned", "mirrored", "upside-down")
 
 
 @dataclass(frozen=True)
-class Split:
+class LabelledImages:
     """images: (n, 1, 8, 8) float32 in [0, 1]. labels: (n,) int64, 0 to 9."""
 
     images: Tensor
     labels: Tensor
 
 
-def train_and_test(train: int, test: int, *, seed: int) -> tuple[Split, Split]:
+def train_and_test(train: int, test: int, *, seed: int) -> tuple[LabelledImages, LabelledImages]:
     """scikit-learn's digits, shuffled, as a training and a test split."""
     images, labels = load_digits()
     images = images.div(16).unsqueeze(1)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     first, second = order[:train], order[len(order) - test :]
-    return Split(images[first], labels[first]), Split(images[second], labels[second])
+    return LabelledImages(images[first], labels[first]), LabelledImages(images[second], labels[second])
 
 
 def view(images: Tensor, name: str) -> Tensor:
@@ -40,11 +40,11 @@ def view(images: Tensor, name: str) -> Tensor:
     return turned.flip(-1) if name == "mirrored" else turned
 
 
-def as_task(split: Split, name: str) -> Split:
+def as_task(split: LabelledImages, name: str) -> LabelledImages:
     """The split with its images shown as the task of that name shows them."""
-    return Split(view(split.images, name), split.labels)
+    return LabelledImages(view(split.images, name), split.labels)
 
 
-def all_views(split: Split) -> Split:
+def all_views(split: LabelledImages) -> LabelledImages:
     """The split once in every view."""
-    return Split(torch.cat([view(split.images, name) for name in VIEWS]), split.labels.repeat(len(VIEWS)))
+    return LabelledImages(torch.cat([view(split.images, name) for name in VIEWS]), split.labels.repeat(len(VIEWS)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ...checkpoints.layers import Layout, Place, main_stack, module_prefix
+from ...checkpoints.layers import LayerPlace, Layout, main_stack, module_prefix
 from ...errors import CompatibilityError
 from ..language.regions import Block, Region
 from .layer_config import declared_layers
@@ -153,8 +153,8 @@ def _stacked(territory: Territory, views: Mapping[str, View]) -> Iterator[Output
                 for name in view.layers.get((stack, layer), ())
             )
             for rest in rests:
-                names = tuple(Place(stack, layer, rest).name for layer in layers)
-                out = Place(stack, number, rest).name
+                names = tuple(LayerPlace(stack, layer, rest).name for layer in layers)
+                out = LayerPlace(stack, number, rest).name
                 t = _depth(offset, block.count or 0)
                 yield Output(out, territory.region, block, names, stack, number, total, t)
             number += 1
