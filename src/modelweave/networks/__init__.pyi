@@ -5,10 +5,15 @@ from .fitting import fit as fit
 from .fitting import supervised as supervised
 from .inference import forward as forward
 from .inference import stream as stream
+from .layouts import Spec as Spec
+from .layouts import stages_of as stages_of
 from .loading import Loaded as Loaded
 from .loading import load as load
 from .modes import evaluating as evaluating
 from .seeds import seeded as seeded
+from .stages import Flow as Flow
+from .stages import Stage as Stage
+from .stages import Stages as Stages
 from .states import average as average
 from .states import copied as copied
 from .states import difference as difference
