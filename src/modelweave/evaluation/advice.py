@@ -29,8 +29,17 @@ PARALLEL = 0.9995
 
 @dataclass(frozen=True)
 class Facts:
-    """members: how many change anything. cosine, conflicts: means over pairs of task vectors. relative: the largest change of a member in
-    a layer, over the base's norm. alike: the least cosine between two members' weights. kept: what a mean keeps of the members' norm."""
+    """What the rules look at.
+
+    Attributes:
+        members: how many change anything.
+        cosine: mean over pairs of task vectors.
+        conflicts: mean over pairs of the share of entries that both change, in opposite directions.
+        relative: the largest change of a member in a layer, over the base's norm.
+        alike: a lower bound of the least cosine between two members' weights.
+        kept: what a mean keeps of the members' norm.
+        matrices: whether the base has a matrix.
+    """
 
     members: int
     cosine: float
@@ -80,8 +89,19 @@ RULES: tuple[Case, ...] = (
 
 @dataclass(frozen=True)
 class Advice:
-    """ranking: what to try, best first. because: why in this order. useless and impossible: method to reason. conditional: method to what
-    must be done for it. recipe: the first choice."""
+    """What to try first, and why.
+
+    Attributes:
+        facts: what was measured.
+        ranking: what to try, best first; of each the method, its options and a reason.
+        because: why in this order.
+        warnings: what a reader should know of the members.
+        useless: method to reason why it gains nothing here.
+        impossible: method to reason why it cannot be used.
+        conditional: method to what must be done for it.
+        recipe: YAML of the first choice.
+        interference: the measurements by member, pair and layer.
+    """
 
     facts: Facts
     ranking: tuple[Choice, ...]
@@ -95,7 +115,15 @@ class Advice:
 
 
 def advise(base: Any, members: Sequence[Any], *, progress: Callable[[int, int], None] | None = None) -> Advice:
-    """Advice for checkpoints, paths or state dicts: a base and its fine-tunes. Raises CompatibilityError for fewer than one.
+    """What to try first with a base and its fine-tunes, from their weights alone.
+
+    Args:
+        base: a checkpoint, or what `open_checkpoint` opens.
+        members: its fine-tunes, one at least, as base.
+        progress: called with what is done and what there is to do, in bytes.
+
+    Raises:
+        CompatibilityError: for no members, and for members that have nothing to compare.
 
     >>> import torch
     >>> base, a, b = ({"w": torch.eye(4) * x} for x in (1.0, 1.1, 1.2))

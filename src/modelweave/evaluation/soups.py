@@ -26,7 +26,14 @@ class Tried(NamedTuple):
 
 
 class Soup(NamedTuple):
-    """state: the soup's state dict. ingredients: the members in it, in the order they came. log: every candidate."""
+    """A soup and how it came about.
+
+    Attributes:
+        state: the soup's state dict.
+        ingredients: the numbers of the members in it, in the order they came.
+        score: of the soup.
+        log: every candidate: its member's number, the score with it added, and whether it stayed.
+    """
 
     state: dict[str, Tensor]
     ingredients: tuple[int, ...]
@@ -112,7 +119,7 @@ def _number(value: Any, who: str) -> float:
     except (TypeError, ValueError, RuntimeError):
         found = math.nan
     if not math.isfinite(found):
-        raise ParameterError(f"greedy_soup: the score of {who} is {value!r:.60}, expected a finite number; mend the score")
+        raise ParameterError(f"greedy_soup: the score of {who} is {value!r:.60}, expected a finite number; fix the score")
     return found
 
 

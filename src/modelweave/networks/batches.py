@@ -36,7 +36,9 @@ class Batches:
         drop_last: whether an incomplete last batch is left out, unless it is the only one.
         collate: makes a batch of a list of rows; by default torch's `default_collate`.
 
-    Raises CompatibilityError for data that is none of these or whose columns differ in length, ParameterError for options that do not fit.
+    Raises:
+        CompatibilityError: for data that is none of these or whose columns differ in length.
+        ParameterError: for options that do not fit.
 
     >>> batches = Batches((torch.arange(5), torch.arange(5) % 2), size=2)
     >>> [y.tolist() for _, y in batches]
@@ -119,9 +121,14 @@ class Batches:
         return self.epoch(self._passes - 1)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Any]:
-        """Pass `number` (from 0), from its batch `start` on. Its order is drawn now, not when the first batch is read.
+        """Pass `number`, from its batch `start` on. Its order is drawn now, not when the first batch is read.
 
-        Raises CompatibilityError where the data can be read once and was read.
+        Args:
+            number: of the pass, from 0.
+            start: of the first batch, from 0.
+
+        Raises:
+            CompatibilityError: where the data can be read once and was read.
         """
         if self._take is not None:
             return self._numbered(self._order(number), self._take, start)

@@ -27,9 +27,15 @@ from .stepping import Loss, Stepper
 
 @dataclass(frozen=True)
 class Report:
-    """What callbacks are told: where the run is. epoch and step count from 1; steps: of the whole run, None where that is not known.
+    """What callbacks are told: where the run is.
 
-    loss: of this step's batch; after an epoch, the mean over its batches. score: of the validation, where there was one.
+    Attributes:
+        network: the one that is trained.
+        epoch: from 1.
+        step: from 1, over all epochs.
+        steps: of the whole run, None where that is not known.
+        loss: of this step's batch; after an epoch, the mean over its batches.
+        score: of the validation, where there was one.
     """
 
     network: nn.Module
@@ -45,9 +51,16 @@ Callback = Callable[[Report], Any]
 
 @dataclass
 class Fitted:
-    """What a run did. losses: the mean of each epoch. scores: of each validation, best: the place of the best one.
+    """What a run did.
 
-    stopped: `end`, `patience` or `callback`.
+    Attributes:
+        network: with its final weights.
+        steps: how many were done.
+        epochs: how many were done.
+        losses: the mean of each epoch.
+        scores: of each validation.
+        best: the place of the best one in scores.
+        stopped: `end`, `patience` or `callback`.
     """
 
     network: nn.Module
@@ -61,6 +74,12 @@ class Fitted:
 
 def supervised(criterion: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
     """The loss on batches (inputs..., targets): criterion(network(inputs...), targets).
+
+    Args:
+        criterion: a function of output and targets, such as `torch.nn.functional.cross_entropy`.
+
+    Returns:
+        A function of network and batch, as `fit` takes it.
 
     >>> supervised(nn.functional.mse_loss)(nn.Identity(), (torch.zeros(2), torch.ones(2)))
     tensor(1.)
@@ -108,13 +127,15 @@ def fit(
         schedule: the learning rate over the run: None (constant), `cosine` (half a cosine to 0), `linear` (to 0), a function of (step,
             steps) that gives the factor, or a torch scheduler.
         schedule_every: whether the schedule moves on with each step or each epoch.
-        epochs, steps: how long; give one of them. With steps, passes begin anew as often as needed.
+        epochs: how many passes over the batches; give this or steps.
+        steps: how many steps; passes begin anew as often as needed.
         clip: the largest norm of the gradients of one optimizer's parameters; None: as they are.
         validate: a function of the network that gives a score, lower is better; asked after each epoch, in evaluation mode and without
             gradients. The network ends with the weights of the best epoch, the first of equals.
         patience: the run stops after so many validations in a row without a better score; None: never.
         keep: with validate, the network ends with the mean of the weights of so many best epochs.
-        on_step, on_epoch: told a `Report` after each; one that returns True ends the run.
+        on_step: told a `Report` after each step; where it returns True, the run ends.
+        on_epoch: the same after each epoch.
         set_mode: whether the network is put into training mode; else each submodule keeps the mode that it has.
         folder: where the state of the run is kept; a run that was stopped goes on from there, and one that was finished is not repeated.
         save_every: so many steps apart is the state written, besides after each epoch.
@@ -131,7 +152,8 @@ def fit(
     Raises:
         ParameterError: options out of range or that do not fit each other.
         CompatibilityError: no batches, data that serves one pass where more are needed, or a folder with the state of another run.
-        CheckpointError, OutputError: a state that cannot be read or written.
+        CheckpointError: a state that cannot be read.
+        OutputError: one that cannot be written.
 
     >>> x = torch.linspace(-1, 1, 64)[:, None]
     >>> line = nn.Linear(1, 1)

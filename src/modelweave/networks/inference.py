@@ -41,7 +41,8 @@ def forward(network: nn.Module, batches: Any, *, keep: Keep = None, call: Call =
         call: how the network is asked: a function of network and batch.
         device: where the batches go first; None: they stay where they are.
 
-    Raises CompatibilityError where there is no batch.
+    Raises:
+        CompatibilityError: where there is no batch, or no field that `keep` names.
 
     >>> forward(nn.Linear(2, 1), torch.ones(70, 2)).shape
     torch.Size([70, 1])
@@ -55,7 +56,24 @@ def forward(network: nn.Module, batches: Any, *, keep: Keep = None, call: Call =
 def stream(
     network: nn.Module, batches: Any, *, keep: Keep = None, call: Call = call, device: torch.device | str | None = None
 ) -> Iterator[Any]:
-    """What `forward` joins, batch by batch, for outputs that are too large to be held together."""
+    """What `forward` joins, batch by batch, for outputs that are too large to be held together.
+
+    Args:
+        network: any module.
+        batches: `Batches`, or what they are made of.
+        keep: what of an output is kept: the name of a field or key, or a function of the output; by default all of it.
+        call: how the network is asked: a function of network and batch.
+        device: where the batches go first; None: they stay where they are.
+
+    Yields:
+        The output on each batch, on the CPU.
+
+    Raises:
+        CompatibilityError: for an output without the field that `keep` names.
+
+    >>> [part.tolist() for part in stream(nn.Identity(), as_batches(torch.arange(33)))][-1]
+    [32]
+    """
     for batch in as_batches(batches).in_order():
         with evaluating(network):
             output = _kept(call(network, moved(batch, device)), keep)

@@ -34,10 +34,14 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network and what stands beside it. tokenizer: None where there is none, or none was asked for.
+    """A network and what stands beside it.
 
-    checkpoint: what the weights were read from, None for a module that was given. left_out: names of its tensors that the network has
-    no place for. fresh: names of the network's tensors that the checkpoint lacks, which have random values.
+    Attributes:
+        network: with its weights.
+        tokenizer: None where there is none, or none was asked for.
+        checkpoint: what the weights were read from, None for a module that was given.
+        left_out: names of the checkpoint's tensors that the network has no place for.
+        fresh: names of the network's tensors that the checkpoint lacks, which have random values.
     """
 
     network: Any

@@ -24,6 +24,9 @@ def modes_kept(network: nn.Module) -> Iterator[None]:
 def evaluating(network: nn.Module) -> Iterator[None]:
     """A block without gradients in which the network is in evaluation mode; afterwards every submodule is in the mode in which it was.
 
+    Args:
+        network: any module.
+
     >>> network = nn.Sequential(nn.Dropout(0.5))
     >>> with evaluating(network):
     ...     network(torch.ones(2))

@@ -19,7 +19,16 @@ State = dict[str, Tensor]
 
 
 def copied(state: Mapping[str, Tensor] | nn.Module) -> State:
-    """A copy of a state, or of a network's, that later training leaves alone."""
+    """A copy of a state, or of a network's, that later training leaves alone.
+
+    Args:
+        state: a state dict, or a module that has one.
+
+    >>> weight = torch.ones(1)
+    >>> kept = copied({"w": weight})
+    >>> kept, weight.zero_()
+    ({'w': tensor([1.])}, tensor([0.]))
+    """
     state = state.state_dict() if isinstance(state, nn.Module) else state
     return {name: value.detach().clone() for name, value in state.items()}
 
@@ -31,7 +40,8 @@ def average(states: Sequence[Mapping[str, Tensor]], weights: Sequence[float] | N
         states: with the same names and shapes.
         weights: one a state; None: all alike.
 
-    Raises CompatibilityError for states that do not fit each other, or weights that do not fit them.
+    Raises:
+        CompatibilityError: for states that do not fit each other, or weights that do not fit them.
 
     >>> average([{"w": torch.tensor([1.0])}, {"w": torch.tensor([2.0])}], weights=[3, 1])
     {'w': tensor([1.2500])}
@@ -57,6 +67,13 @@ def _mean(values: list[Tensor], weights: Sequence[float] | None) -> Tensor:
 def difference(state: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> State:
     """state - base for each tensor that weighs: a task vector.
 
+    Args:
+        state: of the tuned network.
+        base: of the network that it was tuned from, with the same names and shapes.
+
+    Raises:
+        CompatibilityError: for states that differ in names or shapes.
+
     >>> difference({"w": torch.tensor([3.0])}, {"w": torch.tensor([1.0])})
     {'w': tensor([2.])}
     """
@@ -66,6 +83,14 @@ def difference(state: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> State
 
 def shifted(base: Mapping[str, Tensor], change: Mapping[str, Tensor], scale: float = 1.0) -> State:
     """base + scale * change; what the change does not name stays.
+
+    Args:
+        base: a state dict.
+        change: such as `difference` gives, with names that the base has.
+        scale: any number.
+
+    Raises:
+        CompatibilityError: for a change of what the base lacks.
 
     >>> shifted({"w": torch.tensor([1.0]), "n": torch.tensor(2)}, {"w": torch.tensor([2.0])}, 0.5)
     {'w': tensor([2.]), 'n': tensor(2)}
@@ -77,12 +102,29 @@ def shifted(base: Mapping[str, Tensor], change: Mapping[str, Tensor], scale: flo
 
 
 def flat(state: Mapping[str, Tensor]) -> Tensor:
-    """All tensors as one vector, in the state's order."""
+    """All tensors as one vector, in the state's order.
+
+    Args:
+        state: one tensor at least.
+
+    Returns:
+        (values of all tensors,).
+
+    >>> flat({"w": torch.tensor([[0.0, 1.0]]), "b": torch.tensor([2.0])})
+    tensor([0., 1., 2.])
+    """
     return torch.cat([value.reshape(-1) for value in state.values()])
 
 
 def unflat(vector: Tensor, like: Mapping[str, Tensor]) -> State:
     """What `flat` took apart: a state with the names and shapes of `like`.
+
+    Args:
+        vector: (values of all tensors,).
+        like: a state with the names and shapes.
+
+    Raises:
+        CompatibilityError: for a vector of another length.
 
     >>> unflat(torch.arange(3.0), {"w": torch.zeros(1, 2), "b": torch.zeros(1)})
     {'w': tensor([[0., 1.]]), 'b': tensor([2.])}
@@ -111,8 +153,19 @@ def check_alike(states: Sequence[Mapping[str, Tensor]]) -> None:
 def reestimate_batchnorm(network: nn.Module, batches: Any, *, call: Call = call, device: torch.device | str | None = None) -> None:
     """Measure the means and variances of every BatchNorm layer anew: their averages over batches, each of which counts alike.
 
-    A merged network needs it, since the statistics of its members are not its own (Jordan et al. 2023, REPAIR, section 3). All other
-    layers are in evaluation mode. Networks without BatchNorm are left alone.
+    A merged network needs it, since the statistics of its members are not its own. All other layers are in evaluation mode. Networks
+    without BatchNorm are left alone. Source: Jordan et al. 2023, REPAIR, section 3.
+
+    Args:
+        network: changed in place.
+        batches: `Batches`, or what they are made of.
+        call: how the network is asked: a function of network and batch.
+        device: where the batches go first; None: they stay where they are.
+
+    >>> layer = nn.BatchNorm1d(1)
+    >>> reestimate_batchnorm(layer, torch.tensor([[2.0], [4.0]]))
+    >>> layer.running_mean, layer.running_var
+    (tensor([3.]), tensor([2.]))
     """
     layers = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     if not layers:

@@ -17,7 +17,15 @@ IGNORED = -100
 
 
 def read_texts(file: str | Path, column: str = "text") -> Iterator[str]:
-    """The texts of a JSONL file, one object a line. Raises InputError, with the line, for what is none."""
+    """The texts of a JSONL file, one object a line.
+
+    Args:
+        file: UTF-8; blank lines are skipped.
+        column: the key under which an object holds its text.
+
+    Raises:
+        InputError: for a file that cannot be read, and, with the line, for one that holds no such object.
+    """
     try:
         with Path(file).open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
@@ -48,7 +56,13 @@ def token_rows(texts: Iterable[str], tokenizer: Any, *, length: int, pack: bool 
         pack: False: a row is a text, cut at `length` and filled up with padding, which is not looked at and whose labels are -100.
             True: all texts, each with the end token behind it, stand one after the other and are cut into rows; the rest is left out.
 
-    Raises InputError where there are no texts, or with `pack` too few tokens for a row.
+    Raises:
+        ParameterError: for a length below 1.
+        InputError: where there are no texts, or with `pack` too few tokens for a row.
+
+    >>> letters = lambda text: {"input_ids": [ord(letter) for letter in text]}
+    >>> token_rows(["ab", "c"], letters, length=2)["labels"].tolist()
+    [[97, 98], [99, -100]]
     """
     if length < 1:
         raise ParameterError(f"length: expected at least 1 token, got {length}")

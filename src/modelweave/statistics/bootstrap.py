@@ -84,7 +84,22 @@ def resampled(
 def bootstrap_interval(
     differences: ArrayLike, *, groups: Array | None = None, draws: int = 2000, level: float = LEVEL, seed: int = 0
 ) -> tuple[float, float]:
-    """The percentile interval of the mean of paired differences, (rows,); other options as of `resampled_means`.
+    """The percentile interval of the mean of paired differences.
+
+    Args:
+        differences: (rows,).
+        groups: (rows,), what is drawn whole; None: each row alone.
+        draws: how many samples, at least 1.
+        level: in (0, 1).
+        seed: of the draws.
+
+    Returns:
+        (low, high).
+
+    Raises:
+        ParameterError: for draws or level out of range.
+
+    Source: Efron and Tibshirani 1993, chapter 13.
 
     >>> bootstrap_interval(np.full(10, 0.25))
     (0.25, 0.25)
@@ -94,7 +109,17 @@ def bootstrap_interval(
 
 
 def percentile_interval(drawn: Floats, level: float = LEVEL) -> tuple[float, float]:
-    """Between which values the middle `level` of the draws lies; NaN where there are none. Raises ParameterError outside (0, 1).
+    """Between which values the middle `level` of the draws lies.
+
+    Args:
+        drawn: (draws,).
+        level: in (0, 1).
+
+    Returns:
+        (low, high), NaN where there are no draws.
+
+    Raises:
+        ParameterError: for a level out of range.
 
     >>> percentile_interval(np.arange(9.0), 0.5)
     (2.0, 6.0)
@@ -116,6 +141,12 @@ def tails(level: float) -> list[float]:
 
 def bootstrap_p_value(drawn: Floats) -> float:
     """The two-sided p-value that a difference is 0, from its draws: twice the smaller tail, (1 + how many are beyond 0) / (1 + draws).
+
+    Args:
+        drawn: (draws,) of the difference.
+
+    Returns:
+        A number in (0, 1].
 
     >>> bootstrap_p_value(np.array([1.0, 2.0, -1.0]))
     1.0

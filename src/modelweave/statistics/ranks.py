@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Spearman's: Pearson's correlation of the ranks, equal values sharing their mean rank; nan where all are equal.
+    """Spearman's: Pearson's correlation of the ranks, equal values sharing their mean rank.
+
+    Args:
+        first: numbers.
+        second: as many.
+
+    Returns:
+        A number in [-1, 1]; nan where all values on a side are equal.
 
     Source: Spearman 1904; for equal values Kendall 1945, section 4.
 

@@ -45,6 +45,18 @@ def t_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, 
 def paired_t_interval(first: Sequence[float], second: Sequence[float], *, level: float = 0.95) -> tuple[float, float]:
     """Student's interval of the mean of first - second, seed by seed; see `t_interval`.
 
+    Args:
+        first: one number a seed, two at least.
+        second: one for each of the same seeds.
+        level: in (0, 1).
+
+    Returns:
+        (low, high).
+
+    Raises:
+        ParameterError: for other numbers of values, or one that is not finite.
+        MissingExtraError: without SciPy, from the extra 'tabular'.
+
     >>> [round(end, 3) for end in paired_t_interval([1.0, 3.0, 5.0], [0.0, 1.0, 2.0])]
     [-0.484, 4.484]
     """
@@ -57,8 +69,18 @@ def exact_bootstrap_interval(values: Sequence[float], *, level: float = 0.95) ->
     """The percentile interval of a mean over all n^n bootstrap samples of n values, at most 8, without a draw of chance.
 
     It assumes no shape, but is too narrow for few values: by sqrt((n - 1) / n) and by the normal's quantile in place of Student's. So
-    `t_interval` is the one to report, and this one tells whether a single seed carries it. Raises ParameterError as that does.
+    `t_interval` is the one to report, and this one tells whether a single seed carries it.
     Source: Fisher and Hall 1991, section 2.
+
+    Args:
+        values: one number a seed, 2 to 8 of them.
+        level: in (0, 1).
+
+    Returns:
+        (low, high).
+
+    Raises:
+        ParameterError: for another number of values, one that is not finite, or a level out of range.
 
     >>> exact_bootstrap_interval([0.0, 1.0], level=0.5)
     (0.0, 1.0)

@@ -16,6 +16,12 @@ def fisher_combined(p_values: Sequence[float]) -> float:
 
     For an even number of degrees the tail is a finite sum: exp(-X/2) sum_{k < m} (X/2)^k / k!. Source: Fisher 1932, section 21.1.
 
+    Args:
+        p_values: m numbers in [0, 1], one at least.
+
+    Raises:
+        ParameterError: for anything else.
+
     >>> round(fisher_combined([0.05, 0.10]), 4)
     0.0315
     """
@@ -27,6 +33,15 @@ def fisher_combined(p_values: Sequence[float]) -> float:
 
 def holm_corrected(p_values: Sequence[float]) -> list[float]:
     """P-values that hold for all of m tests at once: the k-th smallest times m - k + 1, never falling. Source: Holm 1979.
+
+    Args:
+        p_values: m numbers in [0, 1], one at least.
+
+    Returns:
+        As many, at most 1, in the given order.
+
+    Raises:
+        ParameterError: for anything else.
 
     >>> [round(p, 3) for p in holm_corrected([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
@@ -41,6 +56,15 @@ def benjamini_hochberg_corrected(p_values: Sequence[float]) -> list[float]:
 
     Source: Benjamini and Hochberg 1995, section 3.1.
 
+    Args:
+        p_values: m numbers in [0, 1], one at least.
+
+    Returns:
+        As many, at most 1, in the given order.
+
+    Raises:
+        ParameterError: for anything else.
+
     >>> [round(p, 3) for p in benjamini_hochberg_corrected([0.01, 0.04, 0.03])]
     [0.03, 0.04, 0.04]
     """
@@ -51,7 +75,13 @@ def benjamini_hochberg_corrected(p_values: Sequence[float]) -> list[float]:
 
 
 def sign_test(differences: Sequence[float]) -> float:
-    """The chance of at least so many positive differences if each sign were a fair coin's; zeros are left out.
+    """The chance of at least so many positive differences if each sign were a fair coin's.
+
+    Args:
+        differences: numbers; zeros are left out.
+
+    Returns:
+        The one-sided p-value, 1 where nothing is left.
 
     >>> sign_test([0.1, 0.2, 0.3, 0.1, 0.4, 0.2])
     0.015625
