@@ -16,6 +16,7 @@ from modelweave import merge_recipe
 from modelweave.checkpoints import open as opening
 from modelweave.checkpoints.results.folder import DISCARDED
 from modelweave.checkpoints.results.stages import Stages
+from modelweave.cli.app import main
 from modelweave.engine import documents as merging
 from modelweave.errors import ModelweaveError, OutputError, RecipeError
 
@@ -47,10 +48,10 @@ def stopped_after_the_first(here: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """A run that is cut off between the two documents."""
     whole = merging.write_plan
 
-    def first_alone(plan: Any, out: Any, **more: Any) -> Any:
+    def first_alone(plan: Any, out: Any, *options: Any, **more: Any) -> Any:
         if Path(out).name == "out":
             raise KeyboardInterrupt
-        return whole(plan, out, **more)
+        return whole(plan, out, *options, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(merging, "write_plan", first_alone)
@@ -67,6 +68,21 @@ def test_a_name_is_never_a_path(here: Path, name: str) -> None:
     assert (here / "precious" / "thesis.txt").read_text() == "years"
     assert sorted(p.name for p in here.iterdir()) == ["a", "b", "out", "precious", "two.yml"]
     assert load_file("out/model.safetensors")["w"].tolist() == [1.5] * 4
+
+
+def test_a_finished_result_is_complete_already(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = merge_recipe(recipe(here), "out")
+    before = (here / "out" / "modelweave.json").read_bytes()
+    again = merge_recipe(recipe(here), "out", resume=True)
+    assert again.notice == "complete already" and (again.tensors, again.written) == (first.tensors, first.written)
+    assert main(["merge", "two.yml", "out", "--resume"]) == 0 and "complete already" in capsys.readouterr().err
+    assert (here / "out" / "modelweave.json").read_bytes() == before
+    for other in ({"sets": ["mean.models[0].parameters.weight=3"]}, {"sets": ["mean.seed=5"]}):
+        with pytest.raises(OutputError, match="already exists"):
+            merge_recipe(here / "two.yml", "out", resume=True, **other)
+    save_file({"w": np.full(4, 9, np.float32)}, here / "a" / "model.safetensors")
+    with pytest.raises(OutputError, match="already exists"):
+        merge_recipe(recipe(here), "out", resume=True)
 
 
 def test_the_record_keeps_the_whole_ancestry(here: Path) -> None:

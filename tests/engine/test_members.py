@@ -184,3 +184,10 @@ def test_a_tie_counts_whichever_of_its_names_comes_first() -> None:
     for models in ([base, turned], [turned, base], [base.state_dict(), turned], [turned, base.state_dict()]):
         found = modelweave.merge(models)
         assert torch.allclose(found["embed.weight"], expected) and torch.equal(found["head.weight"], found["embed.weight"])
+
+
+def test_a_written_merge_returns_what_became_of_it(tmp_path: Path) -> None:
+    result = modelweave.merge([state(1.0), state(3.0)], out=tmp_path / "out")
+    assert result.folder == tmp_path / "out" and [(t.name, t.action) for t in result.tensors] == [("w", "linear")]
+    assert repr(result).startswith(f"MergeResult('{tmp_path / 'out'}', 1 tensors, ") and "\n" not in repr(result)
+    assert len(str(result)) < 100 + len(str(tmp_path))

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from modelweave.engine.run import thread_count
+from modelweave.engine.options import thread_count
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not bind processes to cores")

@@ -194,7 +194,7 @@ def test_sharded_results_and_resumed_ones_have_the_same_masks(tmp_path: Path, mo
     stored(tmp_path)
     modelweave.merge_recipe(tmp_path / "r.yml", tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr("modelweave.engine.merge._side_files", lambda *_: (_ for _ in ()).throw(OSError(28, "no space")))
+        patch.setattr("modelweave.engine.merge.side_files", lambda *_: (_ for _ in ()).throw(OSError(28, "no space")))
         with pytest.raises(OSError, match="no space"):
             modelweave.merge_recipe(tmp_path / "r.yml", tmp_path / "parts", shard_size=1_000_000)
     modelweave.merge_recipe(tmp_path / "r.yml", tmp_path / "parts", shard_size=1_000_000, resume=True)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -51,6 +51,11 @@ class TensorRef(ABC):
     def device(self) -> str:
         """Where its values stand, in PyTorch's words."""
         return "cpu"
+
+    @property
+    def held(self) -> int:
+        """Bytes that stay in memory from its first read to its last."""
+        return 0
 
     @abstractmethod
     def read_into(self, start: int, out: Bytes) -> None:
@@ -206,6 +211,22 @@ class Sink(Protocol):
 
     def notes(self, name: str) -> tuple[str, ...]:
         """What an earlier run noted of a tensor that it finished."""
+
+
+class TensorFile(Protocol):
+    """Tensors that are written in any order."""
+
+    def write(self, name: str, start: int, data: Bytes) -> None:
+        """Store the elements from flat index `start` on."""
+
+
+class SideSink(Protocol):
+    """Where files of tensors beside a result go."""
+
+    def side_tensors(
+        self, stem: str, specs: Sequence[tuple[str, tuple[int, ...], str]], metadata: Mapping[str, str]
+    ) -> AbstractContextManager[TensorFile]:
+        """A file with tensors of these names, shapes and dtype tags, to be filled inside the context."""
 
 
 def same_places(tensors: Mapping[str, TensorRef], places: Mapping[str, Any]) -> dict[str, str]:

@@ -16,9 +16,10 @@ from ..checkpoints.results.manifest import NAME
 from ..checkpoints.results.memory_sink import MemorySink
 from ..errors import ParameterError
 from ..recipes.planning.in_memory import plan_members
-from .members import engine_options, tell, with_aliases
-from .run import Progress, run
-from .two_pass import Kept
+from .kept import Kept
+from .members import tell, with_aliases
+from .options import Progress, RunOptions
+from .run import run
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +66,9 @@ class Continual:
         progress: Progress | None = None,
     ) -> dict[str, Tensor]:
         """Merge one more model; returns `merged`. The options are those of merge."""
-        options = engine_options(threads, memory, device, allow_nonfinite, self.seed)
+        options = RunOptions.given(
+            threads=threads, memory=memory, device=device, allow_nonfinite=allow_nonfinite, seed=self.seed, progress=progress
+        )
         named = isinstance(model, (str, os.PathLike))
         arrived = open_checkpoint(model, label=None if named else f"model {int(self.record.get('count', 0)) + 1}")
         earlier = [_Earlier(self._state(), {self.method: self.record})] if self.merged else []
@@ -73,7 +76,7 @@ class Continual:
         tell(plan.warnings)
         tensors = [t if t.method is None else replace(t, dtype="F64" if t.wide else "F32") for t in plan.tensors]
         sink, kept = MemorySink((t.name, t.shape, t.dtype) for t in tensors), Kept()
-        run(tensors, sink, kept=kept, progress=progress, **options)
+        run(tensors, sink, options, kept=kept)
         merged = {t.name: as_torch(sink.data[t.name], t.shape, t.dtype) for t in tensors}
         self.merged = with_aliases(merged, self.base.aliases)
         self.record = kept.records[self.method]

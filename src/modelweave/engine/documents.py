@@ -19,8 +19,8 @@ from ..recipes.planning.build import build_plan
 from ..recipes.planning.plan import Plan
 from ..recipes.planning.planned import ancestors, in_document, not_needed, plan_documents
 from ..text.sizes import parse_size
-from .merge import SHARD, MergeResult, fingerprint, input_folders, write_plan
-from .run import Progress
+from .merge import MergeResult, already, fingerprint, input_folders, write_plan
+from .options import FolderOptions, Progress, RunOptions
 
 
 def merge_recipe(
@@ -28,7 +28,7 @@ def merge_recipe(
     out: str | os.PathLike[str],
     *,
     resume: bool = False,
-    shard_size: int | str = SHARD,
+    shard_size: int | str = FolderOptions.shard_size,
     memory: int | str = "1GiB",
     threads: int | None = None,
     device: str = "cpu",
@@ -43,25 +43,20 @@ def merge_recipe(
 
     A file of several documents is worked through in the order of their dependencies; results that the last one is made of stand in a
     folder beside `out` until it is whole, so that a resumed run finds them. Raises ModelweaveError before anything is
-    written for whatever headers can reveal. hash_inputs, sync: as for `write_plan`.
+    written for whatever headers can reveal. hash_inputs: read large files once more for their SHA-256, in the
+    record. sync: force everything to the disk before the folder appears.
     """
     path = Path(recipe)
     documents = load_recipe(path, sets)
-    options: dict[str, Any] = {
-        "resume": resume,
-        "shard_size": parse_size(shard_size, "shard_size"),
-        "memory": parse_size(memory, "memory"),
-        "threads": threads,
-        "device": device,
-        "allow_nonfinite": allow_nonfinite,
-        "hash_inputs": hash_inputs,
-        "sync": sync,
-        "progress": progress,
-    }
+    options = RunOptions.given(memory=memory, threads=threads, device=device, allow_nonfinite=allow_nonfinite, progress=progress)
+    written = FolderOptions(resume, parse_size(shard_size, "shard_size"), hash_inputs, sync)
     opened: dict[str, Checkpoint] = {}
     # all of them, so that an error in a later one is found before the first is merged
     plans = plan_documents(documents, near=path.parent, opened=opened, seed=seed)
     refuse_inside(out, [folder for plan in plans for folder in input_folders(plan)])
+    asked = fingerprint(*plans)
+    if found := already(plans[-1], out, written, asked):
+        return found
 
     def planned(number: int) -> Plan:
         made_of_earlier = bool(documents[number].needs)
@@ -76,15 +71,15 @@ def merge_recipe(
             name, folder = str(documents[number].name), stages.place(number + 1)
             with in_document(name):
                 plan = planned(number)
-                if stages.is_there(folder, fingerprint(plan, plan.seed), _fingerprint_of(folder)):
+                if stages.is_there(folder, fingerprint(plan), _fingerprint_of(folder)):
                     notices.append(f"document '{name}' was already merged")
-                elif notice := write_plan(plan, folder, **options).notice:
+                elif notice := write_plan(plan, folder, options, written).notice:
                     notices.append(f"document '{name}': {notice}")
                 opened[name] = open_checkpoint(folder, label=name)
                 records[name] = recorded(opened[name])
             warnings += [f"document '{name}': {warning}" for warning in records[name].get("warnings", ())]
         with in_document(documents[last].name if last else None):
-            result = write_plan(planned(last), out, earlier=records, lock=stages.lock, **options)
+            result = write_plan(planned(last), out, options, written, earlier=records, asked=asked, lock=stages.lock)
         stages.remove()
     notices += [result.notice] if result.notice else []
     notices += ["nothing to resume; started from the beginning"] if resume and not notices else []

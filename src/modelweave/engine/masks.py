@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints.results.folder import FolderSink
-from ..checkpoints.results.memory_sink import MemorySink
-from ..checkpoints.results.side_tensors import SideTensors
+from ..checkpoints.tensors import TensorFile
 from ..recipes.planning.plan import TensorPlan
 from ..weights.formula import Formula
 from ..weights.part import Context
 from .formulas import formula_of
+from .kept import Kept
 from .scheduler import Job, Stages, Task
 from .workbench import Scratch, Workbench, spans, total
 
@@ -29,19 +28,17 @@ STEM = "masks"
 Sums = NDArray[np.float64]
 
 
-def write_masks(
-    bench: Workbench, plans: Sequence[TensorPlan], sink: FolderSink | MemorySink, run_all: Callable[[Iterable[Job]], None]
-) -> None:
-    """One more pass over the inputs, where the plans' method keeps something of each member; nothing otherwise."""
+def write_masks(bench: Workbench, plans: Sequence[TensorPlan], kept: Kept, run_all: Callable[[Iterable[Job]], None]) -> None:
+    """One more pass over the inputs, where the plans' method keeps something of each member and somebody wants it."""
     chosen = [plan for plan in plans if plan.method is not None and plan.method.masks is not None and plan.count]
-    if not chosen:
+    if kept.sink is None or not chosen:
         return
     names = {number: label for plan in chosen for number, label in zip(plan.members, plan.labels, strict=True)}
     place = {number: i for i, number in enumerate(sorted(names))}  # a tensor may lack some of the members
     rows = [[place[number] for number in plan.members] for plan in chosen]
     specs = [(f"{i}.{plan.name}", ((plan.count + 7) // 8,), "U8") for plan, own in zip(chosen, rows, strict=True) for i in own]
     found: dict[str, Sums] = {}
-    with sink.side_tensors(STEM, [*specs, ("rescalers", (len(names),), "F64")], _metadata(chosen, [names[n] for n in place])) as file:
+    with kept.sink.side_tensors(STEM, [*specs, ("rescalers", (len(names),), "F64")], _metadata(chosen, [names[n] for n in place])) as file:
         run_all(Job(_masking(bench, plan, own, file, found)) for plan, own in zip(chosen, rows, strict=True))
         sums = np.zeros((len(names), 2))
         for plan, own in zip(chosen, rows, strict=True):  # in this order, whichever was finished first
@@ -57,7 +54,7 @@ def _metadata(plans: Sequence[TensorPlan], labels: Sequence[str]) -> dict[str, s
     return {"members": json.dumps(labels), "method": method.name if method else "", "scales": json.dumps(scales)}
 
 
-def _masking(bench: Workbench, plan: TensorPlan, rows: Sequence[int], file: SideTensors | MemorySink, found: dict[str, Sums]) -> Stages:
+def _masking(bench: Workbench, plan: TensorPlan, rows: Sequence[int], file: TensorFile, found: dict[str, Sums]) -> Stages:
     formula = formula_of(plan, partial(_masks_and_sizes, plan))
     sums = total((yield [_task(bench, plan, formula, rows, file, *span) for span in spans(plan.count)]))
     found[plan.name] = sums.reshape(3, -1)[1:].T
@@ -72,9 +69,7 @@ def _masks_and_sizes(plan: TensorPlan, deltas: Any, context: Context, **options:
     return [*masks, *map(abs, deltas), *(mask * abs(unified) for mask in masks)]
 
 
-def _task(
-    bench: Workbench, plan: TensorPlan, formula: Formula, rows: Sequence[int], file: SideTensors | MemorySink, start: int, stop: int
-) -> Task:
+def _task(bench: Workbench, plan: TensorPlan, formula: Formula, rows: Sequence[int], file: TensorFile, start: int, stop: int) -> Task:
     def task(own: Scratch) -> Sums:
         sums = np.zeros(len(formula.results))
         for chunk in bench.stream(own, plan, start, stop):

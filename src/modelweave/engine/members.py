@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from ..catalog import method as row_of
 from ..checkpoints.decode import as_torch, torch_type
@@ -16,9 +15,10 @@ from ..checkpoints.tensors import Checkpoint
 from ..errors import CompatibilityError, ModelweaveWarning, ParameterError, unknown, without_secrets
 from ..recipes.planning.in_memory import plain, plan_members
 from ..recipes.planning.plan import Plan, TensorPlan
-from ..text.sizes import parse_size
 from ..weights.method import Method
-from .merge import write_plan
+from .kept import Kept
+from .merge import MergeResult, write_plan
+from .options import RunOptions
 from .run import run
 
 if TYPE_CHECKING:
@@ -48,6 +48,10 @@ class Prepared(NamedTuple):
         return with_aliases(merged, self.aliases)
 
 
+@overload
+def merge(models: Sequence[Model] | Mapping[str, Model], *, out: None = None, **options: Any) -> dict[str, Tensor]: ...
+@overload
+def merge(models: Sequence[Model] | Mapping[str, Model], *, out: str | os.PathLike[str], **options: Any) -> MergeResult: ...
 def merge(
     models: Sequence[Model] | Mapping[str, Model],
     *,
@@ -65,7 +69,7 @@ def merge(
     memory: int | str = "1GiB",
     allow_nonfinite: bool = False,
     **parameters: Any,
-) -> dict[str, Tensor]:
+) -> dict[str, Tensor] | MergeResult:
     """Merge several models into one.
 
     models: paths, hub ids, modules or state dicts, in a list or by name. base: their common ancestor, for methods that need one; where it
@@ -74,8 +78,9 @@ def merge(
     {"filter": ..., "value": ...}) hold for all members, and a gradient stands in a list of its own, as in density=[[1, 0.1], [1, 0.1]].
     Weights are 1 unless given. preset: other defaults, as a paper or a tool has them. after: steps as in a recipe, such as "lines".
     statistics: what stands beside each model, such as its Fisher diagonal: by word, a list or a dict by name, of paths or state dicts.
-    dtype: of the result, by default as stored. missing: as in a recipe. out: a folder to write; the state dict is returned without it,
-    and an empty dict with it. The rest as on the command line. Raises ModelweaveError with one sentence for anything that does not fit.
+    dtype: of the result, by default as stored. missing: as in a recipe. out: a folder to write; what is returned is the state dict
+    without it, and the MergeResult (folder, reports, warnings, size) with it. The rest as on the command line.
+    Raises ModelweaveError with one sentence for anything that does not fit.
 
     >>> import torch
     >>> from modelweave import merge
@@ -83,12 +88,12 @@ def merge(
     {'w': tensor([1.5000, 3.0000])}
     """
     plan = _plan(models, method, base, dtype, missing, preset, after, seed, parameters, statistics)
-    options = engine_options(threads, memory, device, allow_nonfinite, seed)
+    options = RunOptions.given(threads=threads, memory=memory, device=device, allow_nonfinite=allow_nonfinite, seed=seed)
     tell(plan.warnings)
     if out is not None:
-        written = write_plan(plan, out, **options)
+        written = write_plan(plan, out, options)
         tell([text for text in written.warnings if text not in plan.warnings])
-        return {}
+        return written
     return _state_dict(plan, options)
 
 
@@ -123,33 +128,17 @@ def prepare(
     if "scale" in parameters or "lambda" in parameters:
         raise ParameterError("prepare: scale is what .at(scale) is for; leave it out here")
     plan = _plan(models, method, base, None, missing, preset, after, seed, parameters, statistics)
-    options = engine_options(threads, memory, device, allow_nonfinite, seed)
+    options = RunOptions.given(threads=threads, memory=memory, device=device, allow_nonfinite=allow_nonfinite, seed=seed)
     tell(plan.warnings)
     return _direction(plan, options)[0]
 
 
 def prepare_masked(
-    models: Sequence[Model] | Mapping[str, Model],
-    *,
-    method: str,
-    base: Model,
-    missing: str = "error",
-    device: str | torch.device = "cpu",
-    threads: int | None = None,
-    memory: int | str = "1GiB",
-    allow_nonfinite: bool = False,
+    models: Sequence[Model] | Mapping[str, Model], *, method: str, base: Model, missing: str = "error", **options: Any
 ) -> tuple[Prepared, MemorySink]:
     """As `prepare`, and the sink in which the members' masks are."""
     plan = _plan(models, method, base, None, missing, None, (), 0, {})
-    return _direction(plan, engine_options(threads, memory, device, allow_nonfinite), masked=True)
-
-
-def engine_options(threads: int | None, memory: int | str, device: Any, allow_nonfinite: bool, seed: int = 0) -> dict[str, Any]:
-    """What the engine takes beside a plan."""
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
-        raise ParameterError(f"seed: expected a whole number from 0 on, got {seed!r}")
-    limit = parse_size(memory, "memory")
-    return {"threads": threads, "memory": limit, "device": str(device), "seed": int(seed), "allow_nonfinite": allow_nonfinite}
+    return _direction(plan, RunOptions.given(**options), masked=True)
 
 
 def tell(sentences: Iterable[str]) -> None:
@@ -158,10 +147,10 @@ def tell(sentences: Iterable[str]) -> None:
         warnings.warn(without_secrets(sentence), ModelweaveWarning, stacklevel=3)
 
 
-def _direction(plan: Plan, options: Mapping[str, Any], *, masked: bool = False) -> tuple[Prepared, MemorySink]:
+def _direction(plan: Plan, options: RunOptions, *, masked: bool = False) -> tuple[Prepared, MemorySink]:
     moved = tuple(_wide(t) for t in plan.tensors if t.method is not None and t.base is not None)
     sink = MemorySink((t.name, t.shape, t.dtype) for t in moved)
-    run(moved, sink, add_base=False, masks_into=sink if masked else None, **options)
+    run(moved, sink, options, add_base=False, kept=Kept(sink if masked else None))
     start = _merged([t for t in plan.tensors if t.method is None or t.base is None], options)
     for tensor in plan.tensors:
         if tensor.name not in start and tensor.base is not None:
@@ -299,7 +288,7 @@ def _is_setting(value: Any) -> bool:
     return isinstance(conditions, (list, tuple)) and bool(conditions) and all(isinstance(c, Mapping) and "value" in c for c in conditions)
 
 
-def _state_dict(plan: Plan, options: Mapping[str, Any]) -> dict[str, Tensor]:
+def _state_dict(plan: Plan, options: RunOptions) -> dict[str, Tensor]:
     merged = _merged(plan.tensors, options)
     origin = plan.checkpoints[0]
     for name, tensor in merged.items():
@@ -308,9 +297,9 @@ def _state_dict(plan: Plan, options: Mapping[str, Any]) -> dict[str, Tensor]:
     return with_aliases(merged, (plan.donor or origin).aliases)
 
 
-def _merged(tensors: Sequence[TensorPlan], options: Mapping[str, Any]) -> dict[str, Tensor]:
+def _merged(tensors: Sequence[TensorPlan], options: RunOptions) -> dict[str, Tensor]:
     sink = MemorySink((t.name, t.shape, t.dtype) for t in tensors)
-    run(tensors, sink, **options)
+    run(tensors, sink, options)
     return {t.name: as_torch(sink.data[t.name], t.shape, t.dtype) for t in tensors}
 
 

@@ -6,12 +6,9 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.results.folder import FolderSink
-from ..checkpoints.results.memory_sink import MemorySink
 from ..checkpoints.tensors import Sink
 from ..errors import CompatibilityError, ParameterError
 from ..recipes.planning.plan import TensorPlan
@@ -22,14 +19,14 @@ from .device import check_device, wake
 from .formulas import formula_job
 from .general import general_job
 from .joined import JoinedSink, join
+from .kept import Kept
 from .kernels import BINS, BLOCK, CompiledKernels, Kernels, library_path
 from .masks import write_masks
+from .options import Progress, RunOptions
 from .scheduler import Job, Stages, run_jobs
-from .two_pass import Kept, Step, adding_job, directions
+from .two_pass import Step, adding_job, directions
 from .votes import vote_job
 from .workbench import CHUNK, SPAN, Scratch, Workbench, spans
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -47,53 +44,33 @@ class TensorReport:
 def run(
     tensors: Sequence[TensorPlan],
     sink: Sink,
+    options: RunOptions,
     *,
-    threads: int | None = None,
-    memory: int = 1 << 30,
-    device: str = "cpu",
-    seed: int = 0,
-    allow_nonfinite: bool = False,
-    progress: Progress | None = None,
     add_base: bool = True,
     spill: Path | None = None,
     kept: Kept | None = None,
-    masks_into: FolderSink | MemorySink | None = None,
 ) -> list[TensorReport]:
     """Compute every tensor that the sink does not have yet and hand it over.
 
-    threads: workers, the number of cores by default. memory: bytes for buffers and statistics; a method that needs whole matrices
-    takes them one at a time where two do not fit. device: of functions of tensors, `cpu` or `cuda`. progress(done, total) in bytes read
-    and written.
     add_base: off to get what is added to the base alone. spill: a folder for what methods over the whole model must set aside, memory by
-    default; kept: takes what they leave for the manifest and the user. masks_into: where the members' masks go, for methods with such.
+    default. kept: takes what methods leave beside the tensors.
     Results do not depend on threads, memory or chunks. Raises the first error of any worker.
     """
-    check_device(device)
-    wake(device)
-    threads = thread_count(threads)
-    joined = JoinedSink(sink, kernels(), allow_nonfinite)
+    check_device(options.device)
+    wake(options.device)
+    threads, memory, kept = options.workers, options.memory, kept or Kept()
+    joined = JoinedSink(sink, kernels(), options.allow_nonfinite)
     left = join(tensors, joined)
-    bench = Workbench(
-        joined.kernels, joined, seed, allow_nonfinite, _chunk([*left, *tensors], threads, memory), device, add_base, _meter(left, progress)
-    )
+    chunk, moved = _chunk([*left, *tensors], threads, memory), _meter(left, options.progress)
+    bench = Workbench(joined.kernels, joined, options.seed, options.allow_nonfinite, chunk, options.device, add_base, moved)
 
     def run_all(jobs: Iterable[Job]) -> None:
         run_jobs(jobs, threads, memory, Scratch)
 
-    with _one_torch_thread(joined.kernels, tensors), directions(bench, tensors, _job, run_all, spill, kept or Kept()) as steps:
+    with _one_torch_thread(joined.kernels, tensors), directions(bench, tensors, _job, run_all, spill, kept) as steps:
         run_all(_job(bench, plan, steps.get(plan.name)) for plan in left)
-        if masks_into is not None:
-            write_masks(bench, tensors, masks_into, run_all)
+        write_masks(bench, tensors, kept, run_all)
     return [_report(bench, plan) for plan in tensors]
-
-
-def thread_count(threads: int | None) -> int:
-    """The workers to use, by default one for each core that this process may run on."""
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1):
-        raise ParameterError(f"threads: expected a whole number from 1 on, got {threads!r}")
-    if threads:
-        return threads
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def kernels() -> Kernels:
@@ -123,18 +100,19 @@ def stages_of(bench: Workbench, plan: TensorPlan) -> Stages:
 
 
 def footprint(plan: TensorPlan) -> int:
-    """Bytes that a tensor's job holds beyond chunks: whole matrices, drawn bits, histograms."""
+    """Bytes that a tensor's job holds beyond chunks: whole matrices, drawn bits, histograms, what is computed on read."""
+    held = sum(ref.held for ref in plan.reads)
     if plan.method is None:
-        return 0
+        return held
     spec = spec_of(plan.method.combine)
     if spec.kind == "mixing" and plan.method.per_delta:
         members, width = len(plan.inputs), 8 if plan.wide else 4
         collected = plan.count // 20 * width * (members + 1) if spec.energy else 0
         drawn = plan.draws * members * (plan.count // 8)
-        return drawn + members * 2 * 20 * BINS * len(spans(plan.count)) + collected
+        return held + drawn + members * 2 * 20 * BINS * len(spans(plan.count)) + collected
     if any(found.kind == "ranked" for found in spec.rounds):
-        return len(plan.inputs) * (plan.count // 20 * 4 + 2 * 20 * BINS * len(spans(plan.count)))
-    return plan.whole_bytes
+        return held + len(plan.inputs) * (plan.count // 20 * 4 + 2 * 20 * BINS * len(spans(plan.count)))
+    return held + plan.whole_bytes
 
 
 def _job(bench: Workbench, plan: TensorPlan, step: Step | None = None) -> Job:
@@ -205,7 +183,8 @@ class _one_torch_thread:
     def __init__(self, kernels: Kernels, tensors: Sequence[TensorPlan]) -> None:
         parts = [spec_of(plan.method.combine) for plan in tensors if plan.method]
         uses = any(part.kind == "tensors" or any(found.kind == "rows" for found in part.rounds) for part in parts)
-        self.needed = uses or not isinstance(kernels, CompiledKernels)
+        computed = any(ref.held for plan in tensors for ref in plan.reads)
+        self.needed = uses or computed or not isinstance(kernels, CompiledKernels)
 
     def __enter__(self) -> None:
         if self.needed:

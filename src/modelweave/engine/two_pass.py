@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,12 @@ from ..checkpoints.tensors import TensorRef
 from ..errors import NonFiniteError
 from ..recipes.planning.plan import TensorPlan
 from .coefficients import store_direction
+from .kept import Kept
 from .scheduler import Job, Stages, Task
 from .workbench import Scratch, Workbench, spans, total
 
 Squares = NDArray[np.float64]
 _WIDE = {"F32": np.float32, "F64": np.float64}
-
-
-@dataclass
-class Kept:
-    """What a run leaves beside its tensors. records: by method, for the manifest. warnings: sentences for the user."""
-
-    records: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,9 @@ class Soup(NamedTuple):
     score: float
     log: tuple[Tried, ...]
 
+    def __repr__(self) -> str:
+        return f"Soup(ingredients={list(self.ingredients)}, score={self.score:.6g}, {len(self.state)} tensors, {len(self.log)} tried)"
+
 
 def greedy_soup(models: Sequence[Any] | Mapping[str, Any], score: Callable[[State], float], *, strict: bool = False) -> Soup:
     """Go through the members from the best to the worst and keep each that does not lower the score of the average.

@@ -42,20 +42,22 @@ def model_card(
     recipes: Sequence[Mapping[str, Any]],
     labels: Sequence[str],
     methods: Sequence[tuple[str, str, str]],
+    made: str | None = None,
     licence: str | None = None,
     library: str | None = None,
 ) -> str:
     """A README.md with the front matter that model hubs read; no secrets and no machine's paths are in it.
 
     recipes: the documents, the result's own last. labels: the inputs as they name them. methods: (title, formula, source) of each that
-    was used.
+    was used. made: how the result came to be, in one sentence, where it is no merge.
 
     >>> card = model_card(name="x", recipes=[{}], labels=["org/a", "/home/me/b"], methods=[("Linear", "mean", "folklore")])
     >>> card.splitlines()[:2]
     ['---', 'base_model: [org/a, b]']
     """
     shown = list(dict.fromkeys(without_paths(without_secrets(label)) for label in labels))
-    front: dict[str, Any] = {"base_model": shown, "base_model_relation": "merge", "tags": ["merge", "modelweave"]}
+    relation = {"base_model_relation": "merge", "tags": ["merge", "modelweave"]} if made is None else {"tags": ["modelweave"]}
+    front: dict[str, Any] = {"base_model": shown, **relation}
     if library:
         front["library_name"] = library
     if licence:
@@ -66,9 +68,10 @@ def model_card(
     fence = "```"
     while fence in text:  # a chat template may hold one
         fence += "`"
+    how = f"## Method\n\n{lines or '- copied'}\n\n## Recipe" if made is None else "## How it was made"
     return (
-        f"---\n{_yaml(front)}---\n\n# {name}\n\nA merge of several models, made with modelweave.\n\n## Models\n\n{models}\n\n"
-        f"## Method\n\n{lines or '- copied'}\n\n## Recipe\n\n{fence}yaml\n{text}{fence}\n\n"
+        f"---\n{_yaml(front)}---\n\n# {name}\n\n{made or 'A merge of several models'}, made with modelweave.\n\n"
+        f"## Models\n\n{models}\n\n{how}\n\n{fence}yaml\n{text}{fence}\n\n"
         "What became of every tensor, the options as resolved, and the hashes of the inputs stand in `modelweave.json`.\n"
     )
 

@@ -103,6 +103,10 @@ class FolderSink:
     def is_done(self, name: str) -> bool:
         return name in self._done
 
+    def is_complete(self) -> bool:
+        """Whether files of exactly these tensors stand at `out` already, whatever is in them."""
+        return all(kept(self.out / s.name, s, self._sizes) == s.offsets.keys() for s in self._shards)
+
     def write(self, name: str, start: int, data: Bytes) -> None:
         place = self._within(name, start, data.nbytes)
         with explained(self.out):

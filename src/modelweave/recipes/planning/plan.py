@@ -97,7 +97,7 @@ class Plan:
     donor: the checkpoint whose config and side files the result inherits. config: as it will be written, or None.
     side_files: name to content, what is written beside the weights (tokenizer, generation config, processor).
     dropped: input tensors that reach no output, each with the reason; nothing is dropped in silence.
-    statistics: checkpoints of what stands beside the members.
+    made: how the result came to be, in one sentence, where it is no merge. statistics: checkpoints of what stands beside the members.
     vocabulary: how embedding rows are aligned, a row a model; empty where they are not.
     """
 
@@ -113,6 +113,7 @@ class Plan:
     seed: int = 0
     vocabulary: tuple[VocabularyRow, ...] = ()
     statistics: tuple[Checkpoint, ...] = ()
+    made: str | None = None
 
     @property
     def inputs(self) -> tuple[Checkpoint, ...]:
