@@ -1,4 +1,4 @@
-"""The recipes that are timed; the same text goes to both tools."""
+"""The recipes that are timed. Those that go to mergekit too have the same text there."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from dataclasses import dataclass
 class Timed:
     """A recipe. members: its models beside the base. reads_base: whether the base's weights are read as well.
 
-    goal: how many times faster than mergekit it ought to be. floors: how many floors it may take beyond start-up.
+    goal: how many times faster than mergekit it ought to be; None: not compared. floors: how many floors it may take beyond start-up.
+    ratio: how many times linear's CPU seconds it may take.
     """
 
-    goal: float
+    goal: float | None
     each: str = ""
     shared: str = ""
     members: Sequence[str] = ("a", "b", "c")
     reads_base: bool = True
     names_base: bool = True
     floors: float | None = None
+    ratio: float | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -46,5 +48,14 @@ METHODS = {
     "dare_ties": Timed(25, "weight: 0.4, density: 0.5"),
     "breadcrumbs": Timed(40, "weight: 0.4, density: 0.9, gamma: 0.01"),
     "sce": Timed(40, shared="select_topk: 0.2"),
-    "della": Timed(40, "weight: 0.4, density: 0.5, epsilon: 0.15"),
+    "della": Timed(40, "weight: 0.4, density: 0.5, epsilon: 0.15", ratio=5),
+    "magmax": Timed(None, ratio=4),
+    "nearswap": Timed(None, shared="t: 0.0005", members=("a",), ratio=4),
+    "ram": Timed(None, ratio=4),
+    "ramplus_tl": Timed(None, ratio=4),
+    "consensus": Timed(None, "weight: 0.4", ratio=4),
+    "emr": Timed(None, ratio=4),
+    "cabs": Timed(None, "weight: 0.4", ratio=5),
+    "arcee_fusion": Timed(None, members=("a",), ratio=5),
+    "pcb": Timed(None, "weight: 0.4", ratio=8),
 }

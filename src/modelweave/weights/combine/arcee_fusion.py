@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 def divergence(deltas: Tensor, context: Context) -> Tensor:
     """KL(softmax(base + d) || softmax(base)) of each row along the last axis."""
-    p = (context.base + deltas[0]).softmax(-1) + 1e-8
-    q = context.base.softmax(-1) + 1e-8
-    found: Tensor = (p * (p / q).log()).sum(-1)
+    import torch
+
+    p = (context.base + deltas[0]).softmax(-1).add_(1e-8)
+    q = context.base.softmax(-1).add_(1e-8)
+    found: Tensor = torch.div(p, q, out=q).log_().mul_(p).sum(-1)  # in place: these are whole rows, many at a time
     return found
 
 
