@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +10,7 @@ import modelweave
 from modelweave.catalog import LEVELS
 from modelweave.describe import by_group, facts, parameter_table
 from modelweave.row import Row
+from modelweave.text.tables import as_markdown
 
 HEAD = """# Methods
 
@@ -26,7 +26,7 @@ def methods_page() -> str:
         text += f"\n## {title}\n" + (f"\n{family.symbols}\n" if family.symbols else "")
         for group, rows in by_group(family.rows.values()).items():
             lines = [(f"[`{row.name}`](#{row.name})", row.purpose, row.takes, row.formula) for row in rows]
-            text += f"\n### {group[0].upper()}{group[1:]}\n\n{_table(('Method', 'Use it for', 'Takes', 'Computes'), lines)}"
+            text += f"\n### {group[0].upper()}{group[1:]}\n\n{as_markdown(('Method', 'Use it for', 'Takes', 'Computes'), lines)}"
     return text + "".join(_section(row) for family in LEVELS.values() for row in family.rows.values())
 
 
@@ -36,17 +36,8 @@ def _section(row: Row) -> str:
     if row.parameters:
         headings, cells = parameter_table(row)
         lines = [(", ".join(f"`{name}`" for name in words.split(", ")), *others) for words, *others in cells]
-        text += "\n" + _table([heading.capitalize() for heading in headings], lines)
+        text += "\n" + as_markdown([heading.capitalize() for heading in headings], lines)
     return text
-
-
-def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [headings, ["---"] * len(headings), *(map(_cell, line) for line in lines)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 REFERENCE = """# Reference

@@ -52,7 +52,7 @@ def advise(
     rows = [
         (str(i), c.method, ", ".join(f"{k} {v}" for k, v in c.options.items()) or "-", c.reason) for i, c in enumerate(found.ranking, 1)
     ]
-    show_table((">try", "method", "with", "because it"), rows)
+    show_table(("try", "method", "with", "because it"), rows)
     for title, reasons in (("would change nothing", found.useless), ("do not apply", found.impossible)):
         if reasons:
             say()

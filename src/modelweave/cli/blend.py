@@ -115,16 +115,16 @@ def _show(found: Any, points: Any) -> None:
         (story.name, _weight(found.weights[story.name]), number(story.alone), number(story.loss_without), number(story.shapley))
         for story in told.members
     ]
-    show_table(("member", ">weight", f">{found.metric} alone", ">loss without +", ">Shapley"), rows)
+    show_table(("member", "weight", f"{found.metric} alone", "loss without +", "Shapley"), rows)
     say()
     if found.verdict.lines:
-        show_table(("on rows left out", f">{found.metric}"), [(line.name, number(line.score)) for line in found.verdict.lines])
+        show_table(("on rows left out", f"{found.metric}"), [(line.name, number(line.score)) for line in found.verdict.lines])
         say()
     say(found.verdict.sentence)
     if points:
         say()
         lines = [(", ".join(point.members), number(point.cost), number(point.score)) for point in points]
-        show_table(("members", ">cost", f">{found.metric}"), lines, title="what cost buys, on rows kept apart")
+        show_table(("members", "cost", f"{found.metric}"), lines, title="what cost buys, on rows kept apart")
 
 
 def _weight(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .printing import say
+from .printing import say, show_table
 
 
 def demo(
@@ -24,9 +24,8 @@ def demo(
       modelweave demo my-first-merge
     """
     from ..papers.demo.run import run_demo
-    from ..papers.demo.score import table_lines
+    from ..papers.demo.score import table
 
     result = run_demo(folder, quick=quick, seed=seed, say=lambda line: typer.echo(line, err=True))
-    for line in table_lines(result):
-        say(line)
+    show_table(*table(result))
     say(f"\n{result.test_images} test images, {result.seconds:.0f} s; plot: {result.plot}")

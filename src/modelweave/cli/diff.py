@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ParameterError
+from ..text.words import fixed, number, percent
 from .options import Json
-from .printing import fixed, number, percent, progress_bar, say, show_json, show_table
+from .printing import progress_bar, say, show_json, show_table
 
 if TYPE_CHECKING:
     from ..analysis.diff import Sums
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from ..analysis.walk import Group
 
 FEW = 3
-"""How many tensors are named that were not compared for the same reason."""
+"""How many tensors are named that were not compared for the same reason, and how many pairs at either end."""
+MANY = 10
+"""How many pairs are shown in full."""
 
 
 def diff(
@@ -66,8 +69,9 @@ def diff(
     if every:
         _show("every module", comparison.groups, with_base, ("layer", "module"))
     else:
-        _show("by layer", comparison.by_layer(), with_base, ("layer",))
-        say()
+        if any(row.layer is not None for row in comparison.rows):
+            _show("by layer", comparison.by_layer(), with_base, ("layer",))
+            say()
         _show("by module, over all layers", comparison.by_kind(), with_base, ("module",))
     say()
     _show(_last_title(comparison.skipped), [comparison.total], with_base, ())
@@ -89,10 +93,11 @@ def _interference(models: Sequence[str], base: str | None, png: Path | None, eve
         draw_interference(found, png)
     if json:
         return show_json(as_dict(found))
-    _show_pairs(found)
+    _show_pairs(found, every)
     say()
-    _show_groups("by layer, means over pairs", found.by_layer(), ("layer",))
-    say()
+    if any(group.layer is not None for group in found.groups):
+        _show_groups("by layer, means over pairs", found.by_layer(), ("layer",))
+        say()
     _show_groups("by module, over all layers", found.by_kind(), ("module",))
     say()
     if every:
@@ -112,17 +117,27 @@ def _say_skipped(skipped: Mapping[str, str]) -> None:
     for name, reason in skipped.items():
         names.setdefault(reason, []).append(name)
     for reason, found in sorted(names.items(), key=lambda entry: -len(entry[1])):
-        say(f"not compared  {len(found)}: {reason} ({', '.join(found[:FEW])}{', ...' if len(found) > FEW else ''})")
+        say(f"not compared  {len(found):,}: {reason} ({', '.join(found[:FEW])}{', ...' if len(found) > FEW else ''})")
 
 
-def _show_pairs(found: Interference) -> None:
+def _show_pairs(found: Interference, every: bool) -> None:
+    """The members, and their pairs; of many pairs the least and the most alike and the mean, unless every one is asked for."""
     sums = found.total.sums
-    rows = [(label, number(norm), percent(relative)) for label, norm, relative in zip(found.labels, sums.norms, sums.relative, strict=True)]
-    show_table(("model", ">norm of change", ">of the base %"), rows, title="members")
+    members = zip(found.labels, sums.norms, sums.relative, strict=True)
+    rows = [(label, number(norm), number(100 * relative)) for label, norm, relative in members]
+    show_table(("model", "norm of change", "of the base %"), rows, title="members")
     say()
-    pairs = combinations(range(len(found.labels)), 2)
+    pairs = list(combinations(range(len(found.labels)), 2))
+    title, more = "pairs", []
+    if len(pairs) > MANY and not every:
+        pairs.sort(key=lambda pair: sums.cosine(*pair) or 0.0)
+        title = f"pairs, the least and the most alike of {len(pairs)}; --all shows every one"
+        pairs, more = (
+            [*pairs[:FEW], *pairs[-FEW:]],
+            [("mean of all", "", fixed(sums.mean_of(sums.cosine)), percent(sums.mean_of(sums.conflict)))],
+        )
     cells = [(found.labels[i], found.labels[j], fixed(sums.cosine(i, j)), percent(sums.conflict(i, j))) for i, j in pairs]
-    show_table(("model", "and", ">cosine", ">conflicts %"), cells, title="pairs")
+    show_table(("model", "and", "cosine", "conflicts %"), [*cells, *more], title=title)
 
 
 def _show_groups(title: str, groups: Sequence[Group[Meeting]], leads: Sequence[str]) -> None:
@@ -130,8 +145,8 @@ def _show_groups(title: str, groups: Sequence[Group[Meeting]], leads: Sequence[s
     from ..analysis.interference import WAYS
 
     spectra = any(group.sums.matrices for group in groups)
-    columns = [*leads, ">parameters", ">cosine", ">conflicts %", *([">overlap", ">by chance"] if spectra else [])]
-    columns += [f">keeps, {way}" for way in WAYS]
+    columns = [*leads, "parameters", "cosine", "conflicts %", *(["overlap", "by chance"] if spectra else [])]
+    columns += [f"keeps {way}" for way in WAYS]
     rows = []
     for group in groups:
         sums = group.sums
@@ -149,9 +164,9 @@ def _heads(row: Group[Any], leads: Sequence[str]) -> list[str]:
 
 def _show(title: str, rows: Sequence[Group[Sums]], with_base: bool, leads: Sequence[str]) -> None:
     """One table. leads: which of layer and module stand in front."""
-    columns = [*leads, ">parameters", ">norm A", ">norm B", ">relative", ">changed %"]
+    columns = [*leads, "parameters", "norm A", "norm B", "relative", "changed %"]
     if with_base:
-        columns += [">task A", ">task B", ">cosine", ">conflicts %", ">A changed %", ">B changed %"]
+        columns += ["task A", "task B", "cosine", "conflicts %", "A changed %", "B changed %"]
     show_table(columns, [_cells(row, with_base, leads) for row in rows], title=title)
 
 

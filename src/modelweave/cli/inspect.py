@@ -50,7 +50,7 @@ def inspect(
         for row in rows
     ]
     if cells:
-        show_table(("tensor", "layers", ">tensors", "shape", "dtype", ">parameters", ">bytes"), cells)
+        show_table(("tensor", "layers", "tensors", "shape", "dtype", "parameters", "bytes"), cells)
     else:
         say(f"no tensor's name contains '{contains}'" if contains else "no tensors")
     say()

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..text.tables import as_lines
 from .options import Json
-from .printing import plain_table, say, show_json, show_table
+from .printing import say, show_json, show_table
 
 if TYPE_CHECKING:
     from ..row import Row
@@ -54,8 +55,8 @@ def _show_level(title: str, rows: list[Row]) -> None:
 
     groups = by_group(rows)
     ordered = [row for group in groups.values() for row in group]
-    head, *lines = plain_table(
-        ("method", "use it for", "takes", ">paper"), [(row.name, row.purpose, row.takes, str(row.paper or "")) for row in ordered]
+    head, *lines = as_lines(
+        ("method", "use it for", "takes", "paper"), [(row.name, row.purpose, row.takes, row.paper or "") for row in ordered]
     )
     say(f"{title}\n\n    {head}")
     for group, members in groups.items():

@@ -20,4 +20,4 @@ def papers(json: Json = False) -> None:
     if json:
         return show_json([{**asdict(paper), "experiment": bool(paper.module)} for paper in PAPERS.values()])
     rows = [(p.number, p.title, p.arxiv or "-", p.level, "yes" if p.module else "no") for p in PAPERS.values()]
-    show_table((">number", "title", "arXiv", "level", "experiment"), rows)
+    show_table(("number", "title", "arXiv", "level", "experiment"), rows)

@@ -76,11 +76,11 @@ def show_plan(plan: Plan, memory: int) -> None:
         )
         for row in rows
     ]
-    columns = ("input", "role", ">tensors", ">parameters", ">bytes", "dtype", "architecture", ">vocabulary", "tokenizer", "licence")
+    columns = ("input", "role", "tensors", "parameters", "bytes", "dtype", "architecture", "vocabulary", "tokenizer", "licence")
     show_table(columns, inputs)
     say()
     if plan.vocabulary:
-        show_table(("vocabulary of", ">rows", ">tokens", ">lacks", "rows from elsewhere"), plan.vocabulary)
+        show_table(("vocabulary of", "rows", "tokens", "lacks", "rows from elsewhere"), plan.vocabulary)
         say()
     outputs = [
         (
@@ -96,7 +96,7 @@ def show_plan(plan: Plan, memory: int) -> None:
         )
         for row in output_rows(plan)
     ]
-    show_table(("output", "layers", ">tensors", "shape", "dtype", "method", "from", ">bytes", "note"), outputs)
+    show_table(("output", "layers", "tensors", "shape", "dtype", "method", "from", "bytes", "note"), outputs)
     say()
     sums = totals(plan, memory)
     fates = f"{sums.merged} merged, {sums.copied} copied, {sums.dropped} dropped"

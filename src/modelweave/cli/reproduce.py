@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json as json_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import OutputError, ParameterError, unknown
-from ..files import check_writable, write_text
-from .printing import say, strict
+from ..files import check_writable, write_json, write_text
+from ..text.json_text import strict
+from .printing import say, terminal_width
 
 
 def reproduce(
@@ -56,10 +56,10 @@ def reproduce(
 
     results = [run(one, chosen) for one in (_numbers() if number is None else [_number(number)])]
     for place, result in enumerate(results):
-        say(("\n" if place else "") + result_text(result))
+        say(("\n" if place else "") + result_text(result, terminal_width()))
     if json is not None:
         values = [result.to_json() for result in results]
-        write_text(json, json_module.dumps(strict(values if every else values[0]), indent=2) + "\n")
+        write_json(json, strict(values if every else values[0]))
     if page is not None:
         from ..papers.harness.page import evidence_page
 
@@ -108,9 +108,9 @@ def _study(
     settings = [setting for name, group in SUITES.items() if suite in (None, name) for setting in group]
     names = None if methods is None else [word.strip() for word in methods.split(",")]
     outcome = run_study(settings, cache=cache or default_cache(), seeds=seeds, methods=names, say=lambda line: typer.echo(line, err=True))
-    say(study_text(outcome))
+    say(study_text(outcome, terminal_width()))
     if json is not None:
-        write_text(json, json_module.dumps(strict(list(outcome.rows)), indent=2) + "\n")
+        write_json(json, strict(list(outcome.rows)))
     if page is not None:
         words = ["modelweave reproduce study", *(f"--{word} {value}" for word, value in (("suite", suite), ("methods", methods)) if value)]
         write_text(page, study_page(outcome, command=" ".join([*words, f"--page {page.as_posix()}"])))

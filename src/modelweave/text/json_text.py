@@ -1,8 +1,10 @@
-"""JSON that others wrote: every way to be wrong ends in one sentence."""
+"""JSON that others wrote, in which every way to be wrong ends in one sentence, and JSON for others, without NaN and infinity."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import CheckpointError
@@ -25,6 +27,19 @@ def parse_json(data: bytes, where: str, *, unique: bool = False) -> dict[str, An
     if not isinstance(value, dict):
         raise CheckpointError(f"{where}: expected a JSON object, got {_kind(value)}; get a fresh copy of it")
     return value
+
+
+def strict(value: Any) -> Any:
+    """The same data with null for NaN and infinity.
+
+    >>> strict({"a": [1.0, float("nan")]})
+    {'a': [1.0, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): strict(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [strict(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

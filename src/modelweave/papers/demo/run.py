@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import OutputError
 from ...files import write_json, write_text
+from ...text.tables import as_markdown
 from ..worlds.views import VIEWS, LabelledImages, all_views, as_task, train_and_test, view
 from .network import load_network, new_network, probabilities, save_network, train
 from .plot import plot_scores, require_matplotlib
 from .recipes import merge_by_command, write_recipes
-from .score import DemoResult, Group, score_rows, table_lines
+from .score import DemoResult, Group, score_rows, table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +71,7 @@ def run_demo(
     plot = folder / "accuracy.png"
     plot_scores(rows, VIEWS, best_single=best, file=plot)
     result = DemoResult(folder, VIEWS, rows, best, len(test.labels), plot, time.monotonic() - begin)
-    write_text(folder / "table.md", "\n".join([*table_lines(result), ""]))
+    write_text(folder / "table.md", as_markdown(*table(result)))
     write_json(folder / RESULT, result.as_dict())
     return result
 

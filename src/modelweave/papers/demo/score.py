@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -78,17 +78,13 @@ def score_rows(
     return tuple(rows), best
 
 
-def table_lines(result: DemoResult) -> Sequence[str]:
-    """The table in Markdown: accuracy in per cent, difference to the best single model in points."""
+def table(result: DemoResult) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows: accuracy in per cent, difference to the best single model in points."""
     head = ["model", "networks", *result.tasks, "mean", f"against {result.best_single} (95 %)"]
-    lines = [_cells(head), _cells(["---"] + ["---:"] * (len(head) - 1))]
+    lines = []
     for row in result.rows:
         percent = [f"{100 * share:.1f}" for share in (*row.accuracy, row.mean)]
         gain = f"{100 * row.difference:+.1f} ({100 * row.low:+.1f} to {100 * row.high:+.1f})"
         versus = "" if row.name == result.best_single else gain
-        lines.append(_cells([row.name, str(row.networks), *percent, versus]))
-    return lines
-
-
-def _cells(words: Sequence[str]) -> str:
-    return "| " + " | ".join(words) + " |"
+        lines.append([row.name, str(row.networks), *percent, versus])
+    return head, lines

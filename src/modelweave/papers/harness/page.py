@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...text.tables import as_markdown
 from ..index import PAPERS, Paper
 from .experiment import Result
 from .table import WORDS, result_text
@@ -19,17 +20,15 @@ before a check:
 - an invariant, an identity that only an error can break: {invariant}
 - a report, which decides nothing: {report}
 
-| Paper | Title | Level | Experiment |
-|---:|---|---|---|
 """
 
 
 def evidence_page(results: Sequence[Result]) -> str:
     """Markdown: the list of all papers, then the table and checks of each result."""
     found = {result.paper: result for result in results}
-    lines = [f"| {p.number} | {p.title} | {p.level} | {_state(p, found.get(p.number))} |\n" for p in PAPERS.values()]
+    rows = [(p.number, p.title, p.level, _state(p, found.get(p.number))) for p in PAPERS.values()]
     head = _HEAD.format(**{kind: " or ".join(f"`{word}`" for word in dict.fromkeys(words)) for kind, words in WORDS.items()})
-    return head + "".join(lines) + "".join(_section(result) for result in results)
+    return head + as_markdown(("Paper", "Title", "Level", "Experiment"), rows) + "".join(_section(result) for result in results)
 
 
 def _state(paper: Paper, result: Result | None) -> str:

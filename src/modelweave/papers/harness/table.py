@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...text.tables import as_lines
 from .checks import Finding, Kind
 from .experiment import Result
 from .rows import Row
@@ -17,17 +18,17 @@ WORDS: dict[Kind, tuple[str, str]] = {
 """What stands before a check that came out as expected, and before one that did not."""
 
 
-def result_text(result: Result) -> str:
-    """The whole result for a terminal."""
+def result_text(result: Result, width: int | None = None) -> str:
+    """The whole result, its tables within a terminal's width."""
     lines = [
         f"{result.paper} {result.title}",
         f"claim  {result.claim}",
         f"data   {result.data}",
         f"seeds  {', '.join(map(str, result.seeds))}",
         "",
-        *text_table(("condition", *result.columns), condition_means(result.rows, result.columns)),
+        *as_lines(("condition", *result.columns), condition_means(result.rows, result.columns), width=width),
         "",
-        *text_table(("", "check", "expected", "got"), [_finding_cells(finding) for finding in result.checks]),
+        *as_lines(("", "check", "expected", "got"), map(_finding_cells, result.checks), width=width),
         "",
         f"{verdict(result)} ({result.seconds:.0f} s)",
     ]
@@ -60,22 +61,6 @@ def by_condition(rows: Sequence[Row], column: str) -> dict[str, list[float]]:
         if row.get(column) is not None:
             found.setdefault(str(row["condition"]), []).append(float(row[column]))
     return found
-
-
-def text_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    """Columns in line: words to the left, numbers to the right.
-
-    >>> text_table(("a", "b"), [("x", "1.5"), ("long", "20")])
-    ['a        b', 'x      1.5', 'long    20']
-    """
-    table = [tuple(header), *[tuple(map(str, line)) for line in lines]]
-    widths = [max(len(line[i]) for line in table) for i in range(len(header))]
-    right = [all(_number(line[i]) for line in table[1:]) and len(table) > 1 for i in range(len(header))]
-    return ["  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)).rstrip() for line in table]
-
-
-def _number(cell: str) -> bool:
-    return cell == "-" or cell.lstrip("+-").replace(".", "", 1).isdigit()
 
 
 def _finding_cells(finding: Finding) -> tuple[str, str, str, str]:

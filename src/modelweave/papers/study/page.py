@@ -11,7 +11,7 @@ from typing import Any
 
 from ...drawing import new_figure, save_figure
 from ...statistics.ranks import rank_correlation
-from ..harness.table import text_table
+from ...text.tables import as_lines, as_markdown
 from .lines import POINT, Advised, Line, advised, behind, lines_of, refused
 from .problem import Setting
 from .run import BASE, ENSEMBLE, MEMBER, OWN, REFERENCE, SHARE, Outcome
@@ -52,11 +52,11 @@ def study_page(outcome: Outcome, *, command: str = "modelweave reproduce study -
     return "\n".join(parts)
 
 
-def study_text(outcome: Outcome) -> str:
-    """The tables for a terminal."""
+def study_text(outcome: Outcome, width: int | None = None) -> str:
+    """The tables, within a terminal's width."""
     parts = []
     for setting in outcome.settings:
-        lines = text_table(_COLUMNS, [_cells(line) for line in lines_of(outcome, setting.key)])
+        lines = as_lines(_COLUMNS, map(_cells, lines_of(outcome, setting.key)), width=width)
         reasons = [f"{name} cannot run: {reason}" for name, reason in refused(outcome, setting.key).items()]
         parts.append("\n".join([setting.title, setting.unit, "", *lines, *([""] if reasons else []), *reasons]))
     return "\n\n".join(parts)
@@ -66,7 +66,7 @@ def _section(outcome: Outcome, setting: Setting) -> str:
     lines = lines_of(outcome, setting.key)
     alone = f" Seed {setting.seeds(outcome.seeds)[0]} alone." if setting.one_seed else ""
     parts = [f"## {setting.title}\n", f"{setting.words} Score: {setting.unit}.{alone}\n", reading(lines) + "\n"]
-    parts.append(markdown_table(_COLUMNS, [_cells(line, "*") for line in lines]))
+    parts.append(as_markdown(_COLUMNS, [_cells(line, "*") for line in lines]))
     reasons = refused(outcome, setting.key)
     if reasons:
         parts.append("Not here:\n\n" + "".join(f"- `{name}`: {reason}\n" for name, reason in reasons.items()))
@@ -142,7 +142,7 @@ def _together(outcome: Outcome) -> str:
         + f"Within one point of the best everywhere: {', '.join(always) or 'none'}.\n"
         + f"How alike the suites rank the methods (Spearman's correlation over the {len(everywhere)} that ran everywhere): "
         + f"{'; '.join(likeness)}.\n\n"
-        + markdown_table(("method", *keys, "mean"), rows)
+        + as_markdown(("method", *keys, "mean"), rows)
     )
 
 
@@ -158,26 +158,12 @@ def _advice(outcome: Outcome, advice: Sequence[Advised]) -> str:
         "## What `modelweave advise` would have taken\n\n"
         "How often its first choice, made from the weights alone, was within one point of the best. `as advised` is the choice with the "
         "advised parameters against the best by default; `tuned` is that method at its best scale against the best tuned. "
-        f"In all: {total[0]} as advised, {total[1]} tuned.\n\n" + markdown_table(("suite", "first choice", "as advised", "tuned"), rows)
+        f"In all: {total[0]} as advised, {total[1]} tuned.\n\n" + as_markdown(("suite", "first choice", "as advised", "tuned"), rows)
     )
 
 
 def _share(gaps: Sequence[float | None]) -> str:
     return f"{sum(gap is not None and gap <= POINT for gap in gaps)} of {len(gaps)}"
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Words to the left, all other columns to the right.
-
-    >>> print(markdown_table(("a", "b"), [("x", "1")]))
-    | a | b |
-    |---|---:|
-    | x | 1 |
-    <BLANKLINE>
-    """
-    marks = ["---", *["---:"] * (len(header) - 1)]
-    lines = [" | ".join(header), *(" | ".join(row) for row in rows)]
-    return "\n".join([f"| {lines[0]} |", f"|{'|'.join(marks)}|", *(f"| {line} |" for line in lines[1:])]) + "\n"
 
 
 def draw_study(outcome: Outcome, file: Path) -> None:
