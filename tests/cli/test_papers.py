@@ -30,7 +30,7 @@ def harness(monkeypatch):
     )
     monkeypatch.setattr("modelweave.papers.index.PAPERS", {paper.number: paper for paper in entries})
     monkeypatch.setattr("modelweave.papers.harness.experiment.reproduce", Result)
-    monkeypatch.setattr("modelweave.papers.harness.table.result_text", lambda result: f"paper {result.number}, seeds {result.seeds}")
+    monkeypatch.setattr("modelweave.papers.harness.table.result_text", lambda result, width: f"paper {result.number}, seeds {result.seeds}")
     monkeypatch.setattr("modelweave.papers.harness.figure.draw_result", lambda result, file: Path(file).write_text("figure"))
 
 
@@ -88,4 +88,8 @@ def test_demo(tmp_path, monkeypatch, capsys):
     assert main(["demo", str(tmp_path), "--quick", "--seed", "3"]) == 0
     captured = capsys.readouterr()
     assert (asked["folder"], asked["quick"], asked["seed"]) == (tmp_path, True, 3)
-    assert captured.out.startswith("| model |") and "accuracy.png" in captured.out and captured.err == "training\n"
+    assert (
+        captured.out.startswith("model  networks  one  mean  against base (95 %)")
+        and "accuracy.png" in captured.out
+        and captured.err == "training\n"
+    )

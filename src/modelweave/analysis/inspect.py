@@ -9,6 +9,7 @@ from typing import Any
 from ..checkpoints.dtypes import DTYPES
 from ..checkpoints.layers import find_layout
 from ..checkpoints.tensors import Checkpoint, TensorRef
+from ..text.words import ranges
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,3 @@ def without_numbers(stack: str, rest: str) -> str:
     """
     words = ["*" if word.isdigit() else word for word in rest.split(".")]
     return ".".join([*([stack] if stack else []), "*", *words])
-
-
-def ranges(numbers: set[int]) -> str:
-    """Numbers in words.
-
-    >>> ranges({0, 1, 2, 5})
-    '0-2, 5'
-    """
-    starts = sorted(n for n in numbers if n - 1 not in numbers)
-    ends = sorted(n for n in numbers if n + 1 not in numbers)
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))

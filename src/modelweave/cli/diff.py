@@ -69,7 +69,7 @@ def diff(
     if every:
         _show("every module", comparison.groups, with_base, ("layer", "module"))
     else:
-        if any(row.layer is not None for row in comparison.rows):
+        if any(row.layer is not None for row in comparison.groups):
             _show("by layer", comparison.by_layer(), with_base, ("layer",))
             say()
         _show("by module, over all layers", comparison.by_kind(), with_base, ("module",))
@@ -128,16 +128,14 @@ def _show_pairs(found: Interference, every: bool) -> None:
     show_table(("model", "norm of change", "of the base %"), rows, title="members")
     say()
     pairs = list(combinations(range(len(found.labels)), 2))
-    title, more = "pairs", []
+    title, last = "pairs", []
     if len(pairs) > MANY and not every:
         pairs.sort(key=lambda pair: sums.cosine(*pair) or 0.0)
         title = f"pairs, the least and the most alike of {len(pairs)}; --all shows every one"
-        pairs, more = (
-            [*pairs[:FEW], *pairs[-FEW:]],
-            [("mean of all", "", fixed(sums.mean_of(sums.cosine)), percent(sums.mean_of(sums.conflict)))],
-        )
+        pairs = [*pairs[:FEW], *pairs[-FEW:]]
+        last = [("mean of all", "", fixed(sums.mean_of(sums.cosine)), percent(sums.mean_of(sums.conflict)))]
     cells = [(found.labels[i], found.labels[j], fixed(sums.cosine(i, j)), percent(sums.conflict(i, j))) for i, j in pairs]
-    show_table(("model", "and", "cosine", "conflicts %"), [*cells, *more], title=title)
+    show_table(("model", "and", "cosine", "conflicts %"), [*cells, *last], title=title)
 
 
 def _show_groups(title: str, groups: Sequence[Group[Meeting]], leads: Sequence[str]) -> None:

@@ -18,8 +18,8 @@ NARROW = 16
 """What a column of words may be narrowed to."""
 LEADS = 2
 """How many columns of words stand in front of every block, at most."""
-_VALUE = r"[-+]?(?:\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?|inf|nan)(?:[sx]| ?%| [kMGTP]?B)?"
-_NUMBERS = re.compile(rf"-|{_VALUE}(?:(?: to | ){_VALUE})*")
+_VALUE = r"[-+]?(?:\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?|inf|nan)(?:x| ?[s%]| [kMGTP]?B)?"
+_NUMBERS = re.compile(rf"-|{_VALUE}(?: to {_VALUE})?")
 _SEAMS = re.compile(r"(?<=\s)|(?<=[.,/;])(?=\D)")
 _FINE_SEAMS = re.compile(r"(?<=[_-])")
 
@@ -48,8 +48,8 @@ def as_lines(head: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str =
         if _total(_natural(table)) > width:
             table, more = shorter(table)
             told += more
+    right = [_is_numbers(column[1:]) for column in zip(*table, strict=True)]
     if told:
-        right = [_is_numbers(column[1:]) for column in zip(*table, strict=True)]
         lines += textwrap.wrap("every row: " + "; ".join(told), width, subsequent_indent="  ", break_on_hyphens=False)
     for place, block in enumerate(_blocks(table, right, width)):
         lines += [""] * (place > 0)

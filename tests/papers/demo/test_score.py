@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from modelweave.papers.demo.score import DemoResult, score_rows, table_lines
+from modelweave.papers.demo.score import DemoResult, score_rows, table
 from modelweave.statistics.bootstrap import bootstrap_interval
 
 
@@ -43,6 +43,7 @@ def test_interval_repeats_with_its_seed() -> None:
 def test_table(tmp_path) -> None:
     rows, best = score_rows({"base": hits("10", "10"), "both": hits("11", "11")}, {"base": "base", "both": "merge"}, members=1, seed=0)
     result = DemoResult(tmp_path, ("x", "y"), rows, best, 2, tmp_path / "p.png", 1.0)
-    lines = table_lines(result)
-    assert lines[2] == "| base | 1 | 50.0 | 50.0 | 50.0 |  |"
-    assert lines[3].startswith("| both | 1 | 100.0 | 100.0 | 100.0 | +50.0 (")
+    head, rows = table(result)
+    assert head == ["model", "networks", "x", "y", "mean", "against base (95 %)"]
+    assert rows[0] == ["base", "1", "50.0", "50.0", "50.0", ""]
+    assert rows[1][:5] == ["both", "1", "100.0", "100.0", "100.0"] and rows[1][5].startswith("+50.0 (")

@@ -12,6 +12,7 @@ from typing import Any
 from ...checkpoints.dtypes import DTYPES
 from ...checkpoints.tensors import Checkpoint
 from ...text.sizes import human_size
+from ...text.words import ranges
 from ..tokenizer.vocabulary import embedding_rows
 from .inherit import licence_of
 from .plan import Plan, TensorPlan
@@ -74,7 +75,7 @@ def output_rows(plan: Plan) -> list[OutputRow]:
 
 def _output_row(name: str, group: Sequence[TensorPlan]) -> OutputRow:
     one = group[0]
-    layers = _ranges(sorted(t.layer for t in group if t.layer is not None))
+    layers = ranges(t.layer for t in group if t.layer is not None)
     size = sum(written_bytes(t) for t in group)
     return OutputRow(name, layers, len(group), one.shape, one.dtype, _method(one), one.labels, one.base is not None, one.reason, size)
 
@@ -200,17 +201,6 @@ def _pattern(tensor: TensorPlan) -> str:
     words = tensor.name.split(".")
     at = words.index(str(tensor.layer))
     return ".".join([*words[:at], "*", *words[at + 1 :]])
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Sorted numbers in words, as in [0, 1, 2, 5] -> "0-2, 5"."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
 
 
 def _without_layer(reason: str) -> str:
