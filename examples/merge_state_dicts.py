@@ -12,16 +12,12 @@ from sklearn.datasets import load_digits
 from torch.nn.functional import cross_entropy
 
 import modelweave
+from modelweave.networks import Batches, fit, supervised
 
 
 def train(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, *, rate: float, epochs: int, seed: int) -> None:
-    chance = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9)
-    for _ in range(epochs):
-        for rows in torch.randperm(len(x), generator=chance).split(25):
-            optimizer.zero_grad()
-            cross_entropy(model(x[rows]), y[rows]).backward()
-            optimizer.step()
+    batches = Batches((x, y), size=25, shuffle=True, seed=seed)
+    fit(model, batches, supervised(cross_entropy), optimizer=torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9), epochs=epochs)
 
 
 def accuracy(model: torch.nn.Module) -> float:

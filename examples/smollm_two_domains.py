@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
+from modelweave import networks
 from modelweave.papers.worlds.domains import is_held_out, split_module, token_windows
 from modelweave.papers.worlds.smollm import fine_tune, load_smollm, log_perplexity
 
@@ -92,7 +92,7 @@ def say(line: str) -> None:
 
 
 def load(folder: Path) -> Any:
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    return networks.load(folder, dtype=torch.float32, tokenizer=False).network
 
 
 def main() -> None:

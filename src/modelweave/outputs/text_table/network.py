@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from .network_inputs import Fusion, Inputs, load_pretrained
+from ...networks import load
+from .network_inputs import Fusion, Inputs
 
 
 class AttentionBlock(nn.Module):
@@ -65,11 +66,12 @@ class SmallEncoder(nn.Module):
 
 
 class FolderEncoder(nn.Module):
-    """Any encoder that transformers' AutoModel loads. The first token's vector stands for the row."""
+    """Any encoder that `networks.load` gives. The first token's vector stands for the row."""
 
     def __init__(self, folder: str | Path) -> None:
         super().__init__()
-        self.model = load_pretrained("AutoModel", folder)
+        # a pooler is not asked, and many folders have none
+        self.model = load(folder, kind="base", allow=("pooler",), tokenizer=False).network
         self.width = int(self.model.config.hidden_size)
 
     def forward(self, tokens: Tensor, mask: Tensor, further: Tensor | None = None) -> Tensor:

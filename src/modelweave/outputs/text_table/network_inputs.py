@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from ...checkpoints.open import open_checkpoint
 from ...errors import CheckpointError
-from ...extras import extra
 from .column_types import ColumnTypes, Levels, numbers, words
 from .text_features import Standard
 
@@ -74,7 +74,11 @@ class FolderTokens:
     """The tokenizer of an encoder's folder."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.tokenizer = load_pretrained("AutoTokenizer", folder)
+        from ...networks.loading import tokenizer_of
+
+        self.tokenizer = tokenizer_of(open_checkpoint(folder, label=f"encoder {folder}"))
+        if self.tokenizer is None:
+            raise CheckpointError(f"encoder: {folder} holds no tokenizer; give a folder with an encoder and its tokenizer")
         self.pad = self.tokenizer.pad_token_id or 0
 
     def encode(self, texts: Sequence[Sequence[str]], longest: int) -> list[list[int]]:
@@ -83,15 +87,6 @@ class FolderTokens:
         whole = [joint.join(columns) for columns in zip(*texts, strict=True)]
         found: list[list[int]] = self.tokenizer(whole, truncation=True, max_length=longest)["input_ids"]
         return found
-
-
-def load_pretrained(kind: str, folder: str | Path) -> Any:
-    """AutoModel or AutoTokenizer of a folder. Raises CheckpointError where it holds none."""
-    transformers = extra("transformers", "llm")
-    try:
-        return getattr(transformers, kind).from_pretrained(str(folder))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"encoder: {folder} does not load as a transformers {kind} ({error}); give a folder with both") from error
 
 
 class InputEncoder:
