@@ -1,7 +1,7 @@
 """What a method keeps of each member beside its result: one bit an entry and one factor a member.
 
 `masks.safetensors` holds for member i and tensor `name` the bits of "i.name" (uint8, lowest bit first), and `rescalers`, float64: the
-factor that brings the masked change to the member's own summed magnitude over the whole model. Both are of the direction before it is
+method's factor for each member, from sums over the whole model. Both are of the direction before it is
 scaled and rounded; `scales` in the metadata names what it was scaled by, where that is not 1. recover.py reads them.
 """
 
@@ -40,12 +40,12 @@ def write_masks(bench: Workbench, plans: Sequence[TensorPlan], kept: Kept, run_a
     found: dict[str, Sums] = {}
     with kept.sink.side_tensors(STEM, [*specs, ("rescalers", (len(names),), "F64")], _metadata(chosen, [names[n] for n in place])) as file:
         run_all(Job(_masking(bench, plan, own, file, found)) for plan, own in zip(chosen, rows, strict=True))
-        sums = np.zeros((len(names), 2))
+        method = chosen[0].method
+        assert method is not None and method.masks is not None
+        sums = np.zeros((len(names), found[chosen[0].name].shape[1]))
         for plan, own in zip(chosen, rows, strict=True):  # in this order, whichever was finished first
             sums[own] += found[plan.name]
-        total, masked = sums.T
-        factors = np.where(masked > 0, total / np.where(masked > 0, masked, 1), 1.0)
-        file.write("rescalers", 0, factors.view(np.uint8))
+        file.write("rescalers", 0, method.masks.factors(sums).view(np.uint8))
 
 
 def _metadata(plans: Sequence[TensorPlan], labels: Sequence[str]) -> dict[str, str]:
@@ -57,16 +57,16 @@ def _metadata(plans: Sequence[TensorPlan], labels: Sequence[str]) -> dict[str, s
 def _masking(bench: Workbench, plan: TensorPlan, rows: Sequence[int], file: TensorFile, found: dict[str, Sums]) -> Stages:
     formula = formula_of(plan, partial(_masks_and_sizes, plan))
     sums = total((yield [_task(bench, plan, formula, rows, file, *span) for span in spans(plan.count)]))
-    found[plan.name] = sums.reshape(3, -1)[1:].T
+    found[plan.name] = sums.reshape(-1, len(rows))[1:].T
 
 
 def _masks_and_sizes(plan: TensorPlan, deltas: Any, context: Context, **options: Any) -> list[Any]:
-    """The members' masks, the magnitudes of their changes, and those of the masked direction."""
+    """The members' masks, and what is summed for their factors."""
     method = plan.method
     assert method is not None and method.masks is not None
     unified = method.combine(deltas, context, **options)
-    masks = method.masks(deltas, unified)
-    return [*masks, *map(abs, deltas), *(mask * abs(unified) for mask in masks)]
+    masks = method.masks.masks(deltas, unified)
+    return [*masks, *method.masks.sizes(deltas, unified, masks)]
 
 
 def _task(bench: Workbench, plan: TensorPlan, formula: Formula, rows: Sequence[int], file: TensorFile, start: int, stop: int) -> Task:

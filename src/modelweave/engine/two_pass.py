@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -116,14 +117,14 @@ def _factor(group: Sequence[TensorPlan], squares: Mapping[str, tuple[Squares, fl
     method = group[0].method
     assert method is not None and method.over_model is not None
     parts: dict[int, list[float]] = {}
-    earlier: dict[int, Mapping[str, Any]] = {}
+    states: dict[int, Mapping[str, Any]] = {}
     for plan in group:
-        for number, square, values in zip(plan.members, squares[plan.name][0], plan.per_input, strict=True):
+        for number, square, state in zip_longest(plan.members, squares[plan.name][0], plan.states):
             parts.setdefault(number, []).append(float(square))
-            earlier.setdefault(number, values.get("earlier", {}))
+            states.setdefault(number, state or {})
     numbers = sorted(parts)
     norm = math.sqrt(math.fsum(squares[plan.name][1] for plan in group))
-    found = method.over_model([math.sqrt(math.fsum(parts[n])) for n in numbers], norm, [earlier[n] for n in numbers])
+    found = method.over_model.factor([math.sqrt(math.fsum(parts[n])) for n in numbers], norm, [states[n] for n in numbers])
     if found.warning:
         kept.warnings.append(found.warning)
     if all(plan.scale == 1 for plan in group):

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..row import Parameter, Row
 
 Property = Literal["order_free", "exact_on_identical", "in_span", "seeded", "zero_delta_is_base", "single_is_itself"]
@@ -52,6 +55,33 @@ class Rescaling(NamedTuple):
     warning: str = ""
 
 
+@dataclass(frozen=True)
+class OverModel:
+    """What scales a direction by norms over the whole model, and keeps a state from which a later merge goes on.
+
+    factor: (norms of the members' changes, norm of the direction, the members' states) -> Rescaling. states: (what the record of the
+    merge that made each member says, or None; where each member stands, for messages; the shared options) -> one state a member, empty
+    for a plain one; raises for records from which no merge can go on. unknown: the state of a result that is not merged yet.
+    """
+
+    factor: Callable[[Sequence[float], float, Sequence[Mapping[str, Any]]], Rescaling]
+    states: Callable[[Sequence[Any], Sequence[str], Mapping[str, Any]], tuple[Mapping[str, Any], ...]]
+    unknown: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class MemberMasks:
+    """What tells the members apart in one direction: a bit an entry and one factor a member, saved beside a result that is written.
+
+    masks: (deltas, direction) -> where the direction is a member's own, a condition a member. sizes: (deltas, direction, masks) -> the
+    formulas whose sums over the whole model are wanted, some for each member. factors: their sums, (members, sums) -> one factor a member.
+    """
+
+    masks: Callable[..., Any]
+    sizes: Callable[..., Any]
+    factors: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Method(Row):
     """One published method of the weights family, as a composition of parts: per_delta -> space -> combine -> after.
@@ -68,10 +98,8 @@ class Method(Row):
     needs: Needs = field(default_factory=Needs)
     keeps: frozenset[Property] = frozenset()
     level: str = "weights"
-    masks: Callable[..., Any] | None = None
-    """(deltas, direction) -> which entries of the direction are a member's own; saved beside a result that is written."""
-    over_model: Callable[[Sequence[float], float, Sequence[Mapping[str, Any]]], Rescaling] | None = None
-    """(norms of the members' changes, norm of the direction, the members' records) -> factor; norms are over the whole model."""
+    masks: MemberMasks | None = None
+    over_model: OverModel | None = None
 
     @property
     def parts(self) -> str:

@@ -176,7 +176,8 @@ class Context:
     shape: of the whole tensor. base: the same chunk of the base, or None.
     beside: by word, one tensor a member (None where its statistics lack it): the same chunk, or whole where its shape is another.
     headers: by word, the texts in the headers of those statistics, one mapping a member.
-    members: the members' own options. seen: what the rounds found. seed: of the recipe.
+    members: the members' own options. states: what the merges that made the members left, one mapping a member.
+    seen: what the rounds found. seed: of the recipe.
     """
 
     name: str
@@ -188,5 +189,14 @@ class Context:
     base: Any = None
     beside: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     headers: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
+    states: tuple[Mapping[str, Any], ...] = ()
     seen: tuple[Any, ...] = ()
     seed: int = 0
+
+    def weights(self, count: int) -> list[float]:
+        """The coefficients of so many members, 1 for those without one.
+
+        >>> Context("w", (), ({"weight": 0.5}, {})).weights(2), Context("w", ()).weights(2)
+        ([0.5, 1.0], [1.0, 1.0])
+        """
+        return [float(member.get("weight", 1.0)) for member in self.members] or [1.0] * count

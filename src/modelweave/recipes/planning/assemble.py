@@ -15,7 +15,6 @@ from ..language.document import Document
 from ..language.regions import Block, Region, Rule, Source
 from .after import steps_of
 from .beside import beside_members
-from .earlier import with_earlier
 from .outputs import Output
 from .parameters import levels_of, member_values, preset_of, shared_values
 from .parts import Part, Surroundings, copied, out_dtype, part_of
@@ -106,7 +105,8 @@ def _merged(
         levels = levels_of(around.document, region, block, rule, part.source)
         own.append(member_values(method, levels, preset, name=part.name, t=output.t, who=part.who))
         method.check_together({**shared, **own[-1]}, part.who)
-    own = list(with_earlier(method, shared, own, members))
+    records = [part.view.recorded.get(method.name) for part in members] if method.over_model else []
+    states = method.over_model.states(records, [part.who for part in members], shared) if method.over_model else ()
     steps = steps_of(around.document.after, method, base is not None)
     settings = {p.sets: shared[p.name] for p in method.parameters if p.sets}
     if steps:
@@ -127,6 +127,7 @@ def _merged(
         members=_numbers(members, len(around.views)),
         shared=shared,
         per_input=tuple(own),
+        states=states,
         **beside_members(method, members, around.statistics),
         **settings,
         layer=output.layer,

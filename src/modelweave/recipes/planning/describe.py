@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from ...checkpoints.dtypes import DTYPES
@@ -113,6 +114,7 @@ def parameter_sets(tensors: Sequence[TensorPlan]) -> tuple[list[dict[str, Any]],
         if tensor.method is None:
             continue
         each = [{"model": label, **values} for label, values in zip(tensor.labels, tensor.per_input, strict=False)]
+        each = [own | ({"earlier": state} if state else {}) for own, state in zip_longest(each, tensor.states)]
         own = {"method": tensor.method.name, "parameters": dict(tensor.shared), "models": each}
         number = known.setdefault(json.dumps(own, sort_keys=True, default=str), len(sets))
         if number == len(sets):

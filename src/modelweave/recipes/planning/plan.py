@@ -21,6 +21,7 @@ class TensorPlan:
     base: the reference that deltas are taken from, or None. inputs: the members, base excluded where the method takes deltas.
     members: index of each input among the recipe's members; the random stream of a member depends on it.
     shared: one value a parameter, as the parts read them. per_input: one mapping a member, in the order of inputs.
+    states: what the merges that made the members left, one mapping a member; empty where the method asks for none.
     beside: by word, what stands beside each member, such as its Fisher diagonal; headers: the texts in the headers of those files.
     scale: the final factor on the direction. draws: over how many random selections the result is averaged. ranked_over: within what
     entries are ranked. rescale: whether a thinned change gets its summed magnitude back.
@@ -38,6 +39,7 @@ class TensorPlan:
     members: tuple[int, ...] = ()
     shared: Mapping[str, Any] = field(default_factory=dict)
     per_input: tuple[Mapping[str, Any], ...] = ()
+    states: tuple[Mapping[str, Any], ...] = ()
     beside: Mapping[str, tuple[TensorRef | None, ...]] = field(default_factory=dict)
     headers: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     scale: float = 1.0
@@ -58,7 +60,7 @@ class TensorPlan:
     def context(self) -> Context:
         """What a part may know of the tensor beside its values."""
         before = self.layer is None and comes_before_layers(self.name)
-        return Context(self.name, self.shape, self.per_input, self.layer, self.layers, before, headers=self.headers)
+        return Context(self.name, self.shape, self.per_input, self.layer, self.layers, before, headers=self.headers, states=self.states)
 
     @property
     def wide(self) -> bool:

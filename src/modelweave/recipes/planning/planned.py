@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ...checkpoints.dtypes import Bytes
 from ...checkpoints.results.manifest import NAME
@@ -16,7 +17,6 @@ from ...errors import CheckpointError, MissingExtraError, ModelweaveError
 from ...weights.method import Method
 from ..language.document import Document
 from .build import build_plan
-from .earlier import unknown_states
 from .plan import Plan
 
 
@@ -36,13 +36,19 @@ class PlannedCheckpoint(Checkpoint):
         aliases = {} if donor is None else {name: to for name, to in donor.aliases.items() if to in tensors and name not in tensors}
         buffers = frozenset() if donor is None else donor.buffers
         super().__init__(label, tensors, config=dict(plan.config) if plan.config is not None else None, aliases=aliases, buffers=buffers)
-        self._files = dict(plan.side_files) | {NAME: json.dumps(unknown_states(t.method for t in plan.tensors)).encode()}
+        self._files = dict(plan.side_files) | {NAME: json.dumps(_states(plan)).encode()}
 
     def side_files(self) -> tuple[str, ...]:
         return tuple(self._files)
 
     def side_file(self, name: str) -> bytes:
         return self._files[name]
+
+
+def _states(plan: Plan) -> dict[str, Any]:
+    """What stands in for the records from which a later merge goes on."""
+    methods = {tensor.method.name: tensor.method for tensor in plan.tensors if tensor.method is not None}
+    return {name: dict(method.over_model.unknown) for name, method in sorted(methods.items()) if method.over_model is not None}
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def cart(deltas: Tensor, context: Context, *, rank_share: float, spread: float) 
 
     mean = deltas.mean(0, dtype=torch.float64)
     keep = math.ceil(rank_share * min(deltas.shape[1:]))
-    weights = [float(m.get("weight", 1.0)) for m in context.members] or [1.0] * len(deltas)
+    weights = context.weights(len(deltas))
     total = mean.clone()
     for w, delta in zip(weights, deltas, strict=True):
         u, s, v = thin_svd(delta.double() - mean, keep)

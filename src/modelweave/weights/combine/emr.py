@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..formula import maximum
+from ..method import MemberMasks
 from ..part import Context, formula
 
 
@@ -32,3 +36,21 @@ def own_entries(deltas: Any, unified: Any) -> Sequence[Any]:
     [tensor([True, True]), tensor([ True, False])]
     """
     return [delta * unified > 0 for delta in deltas]
+
+
+def magnitudes(deltas: Any, unified: Any, masks: Sequence[Any]) -> list[Any]:
+    """abs(d_j) of each member, then abs(mask_j * unified)."""
+    return [*map(abs, deltas), *(mask * abs(unified) for mask in masks)]
+
+
+def rescalers(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """sum abs(d_j) / sum abs(mask_j * unified) over the whole model, 1 where the mask is empty. sums: (members, 2). Source: as above.
+
+    >>> rescalers(np.array([[3.0, 2.0], [1.0, 0.0]])).tolist()
+    [1.5, 1.0]
+    """
+    total, masked = sums.T
+    return np.where(masked > 0, total / np.where(masked > 0, masked, 1), 1.0)
+
+
+MASKS = MemberMasks(own_entries, magnitudes, rescalers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..part import Context, column, tensors
+from ..part import Context, tensors
 from ..singular import nearest_orthonormal, product, thin_svd
 from .linear import weighted_mean
 
@@ -32,7 +32,7 @@ def iso_c(deltas: Tensor, context: Context) -> Tensor:
 
 def weighted_sum_of(deltas: Tensor, context: Context) -> Tensor:
     """sum_j w_j d_j in float64; weights are 1 where the context holds none."""
-    weights = column(context.members, "weight") if context.members else [1.0] * len(deltas)
+    weights = context.weights(len(deltas))
     total = deltas[0].double() * float(weights[0])
     for weight, delta in zip(weights[1:], deltas[1:], strict=True):
         total += delta.double() * float(weight)
@@ -54,7 +54,7 @@ def iso_cts(deltas: Tensor, context: Context, *, common_fraction: float) -> Tens
     common = size - own * members
     if common < 0:
         own, common = size // members, size - size // members * members
-    weights = column(context.members, "weight") if context.members else [1.0] * members
+    weights = context.weights(members)
     u, s, v = thin_svd(weighted_sum_of(deltas, context), common)
     parts = [(u, s, v)]
     for w, d in zip(weights, deltas.double(), strict=True) if own else ():

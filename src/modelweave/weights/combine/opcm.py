@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
-from typing import TYPE_CHECKING, Any
+from math import isfinite, sqrt
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from ..method import Rescaling
+from ...errors import CheckpointError, CompatibilityError
+from ..method import OverModel, Rescaling
 from ..part import Context, tensors
 
 if TYPE_CHECKING:
@@ -107,8 +108,40 @@ def mean_norm(norms: Sequence[float], norm: float, earlier: Sequence[Mapping[str
     return Rescaling(mean / norm, {"count": sum(counts), "lambda": norm / mean, "norm": mean}, warning)
 
 
+def states_of(records: Sequence[Any], whos: Sequence[str], options: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Each member's state, empty for one that stands for itself alone; records: what the manifests of the members say of opcm, or None.
+
+    Raises CompatibilityError where a later member has such a record, CheckpointError for one that makes no sense.
+    """
+    if options["state"] == "ignore" or all(record is None for record in records):
+        return ()
+    later = next((who for who, record in zip(whos[1:], records[1:], strict=True) if record is not None), None)
+    if later is not None:
+        raise CompatibilityError(
+            f"{later}: is a result of opcm, from which a merge goes on only when it comes first; list it first, "
+            "or set state to 'ignore' to merge it as one model"
+        )
+    if not _sound(records[0]):
+        raise CheckpointError(
+            f"{whos[0]}: 'opcm' in its modelweave.json is damaged, expected count, lambda and norm; "
+            "get a fresh copy, or set state to 'ignore'"
+        )
+    return (records[0], *({} for _ in records[1:]))
+
+
+def _sound(record: Any) -> bool:
+    if not isinstance(record, Mapping):
+        return False
+    count, factor, norm = (record.get(key) for key in ("count", "lambda", "norm"))
+    return type(count) is int and count > 0 and _number(factor) and factor > 0 and _number(norm) and norm >= 0
+
+
+def _number(value: Any) -> TypeGuard[float]:
+    return type(value) in (int, float) and isfinite(value)
+
+
 def _earlier(context: Context) -> float:
-    return float(context.members[0].get("earlier", {}).get("lambda", 1.0)) if context.members else 1.0
+    return float(context.states[0].get("lambda", 1.0)) if context.states else 1.0
 
 
 def _noise(deltas: Tensor, base: Tensor | None) -> float:
@@ -120,3 +153,6 @@ def _noise(deltas: Tensor, base: Tensor | None) -> float:
     rows, columns = base.shape
     size = float(base.double().square().mean().sqrt())
     return torch.finfo(deltas.dtype).eps * size * (sqrt(rows) + sqrt(columns))
+
+
+OVER_MODEL = OverModel(mean_norm, states_of, {"count": 1, "lambda": 1.0, "norm": 0.0})

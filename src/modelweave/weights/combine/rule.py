@@ -44,7 +44,7 @@ def trim_elect_mean(deltas: Tensor, context: Context, density: float) -> Tensor:
     """
     import torch
 
-    weights = deltas.new_tensor([float(m.get("weight", 1.0)) for m in context.members] or [1.0] * len(deltas))
+    weights = deltas.new_tensor(context.weights(len(deltas)))
     flat = deltas.reshape(len(deltas), -1)
     count = max(1, int(density * flat.shape[1]))
     sizes = flat.abs()

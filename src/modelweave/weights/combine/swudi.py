@@ -27,7 +27,7 @@ def swudi(deltas: Tensor, context: Context, *, time: float, rank_share: float) -
     import torch
 
     start = weighted_sum_of(deltas, context)
-    weights = start.new_tensor([float(m.get("weight", 1.0)) for m in context.members] or [1.0] * len(deltas))
+    weights = start.new_tensor(context.weights(len(deltas)))
     changes = deltas.double() * weights[:, None, None]
     energy = (changes**2).sum((1, 2))
     changes, energy = changes[energy > 0], energy[energy > 0]

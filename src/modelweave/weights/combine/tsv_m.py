@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..part import Context, column, tensors
+from ..part import Context, tensors
 from ..singular import nearest_orthonormal, product, thin_svd
 from .linear import weighted_mean
 
@@ -28,7 +28,7 @@ def tsv_m(deltas: Tensor, context: Context) -> Tensor:
     """
     import torch
 
-    weights = column(context.members, "weight") if context.members else [1.0] * len(deltas)
+    weights = context.weights(len(deltas))
     share = max(1, min(deltas.shape[1:]) // len(deltas))
     # more members than the matrix has directions: the first ones get theirs
     room = max(1, min(deltas.shape[1:]) // share)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...row import Parameter
 from ..combine.consensus import consensus
-from ..combine.emr import emr, own_entries
+from ..combine.emr import MASKS, emr
 from ..combine.magmax import magmax
 from ..combine.mixing import weighted_sum
 from ..combine.pcb import pcb
@@ -79,7 +79,7 @@ ROWS: tuple[Method, ...] = (
         parameters=(SCALE,),
         needs=Needs("required"),
         keeps=frozenset({"order_free", "exact_on_identical", "zero_delta_is_base", "single_is_itself"}),
-        masks=own_entries,
+        masks=MASKS,
         note="a written result has each member's mask and rescaler beside it, for modelweave.recover; rescalers are ratios of sums, as in "
         "the paper, where the authors' code adds up the means of tensors",
     ),

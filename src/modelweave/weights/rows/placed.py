@@ -8,7 +8,7 @@ from typing import Any
 from ...row import Parameter
 from ..combine.expo import expo
 from ..combine.layer_swap import SIDES, layer_swap
-from ..combine.opcm import mean_norm, opcm
+from ..combine.opcm import OVER_MODEL, opcm
 from ..method import Method, Needs
 from ..options import SCALE
 
@@ -79,7 +79,7 @@ ROWS: tuple[Method, ...] = (
         keeps=frozenset({"zero_delta_is_base", "single_is_itself"}),
         paper=48,
         constraint=_below_one,
-        over_model=mean_norm,
+        over_model=OVER_MODEL,
         note="norms are over all tensors that it merges; the result's manifest keeps what a later merge goes on from",
     ),
 )
