@@ -131,7 +131,7 @@ def _header(shape: Shape) -> tuple[bytes, int]:
 
 
 def _write_chunk(handles: list[int], offset: int, start: int, count: int) -> None:
-    """The same stretch of all four files; its random stream hangs on its place alone."""
+    """The same stretch of all four files; its random stream depends on its place alone."""
     chance = np.random.Generator(np.random.SFC64([SEED, start]))
     base = chance.standard_normal(count, dtype=np.float32)
     base *= 0.02

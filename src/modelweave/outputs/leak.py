@@ -37,7 +37,20 @@ def find_leak(name: str, fed: Array, y: Array, new: Array, y_new: Array, *, grou
     err together, the mean counts once. Out-of-fold predictions are like those of new rows, or a little worse. It cannot tell a leak
     from a drift between the two sets of rows.
 
-    fed, new: (rows,) or (rows, columns), NaN where there is none. Raises CompatibilityError for fewer than two rows or groups.
+    Args:
+        name: of the member.
+        fed: (rows,) or (rows, columns), NaN where there is none.
+        y: (rows,) class numbers or floats.
+        new: as fed, of other rows.
+        y_new: as y, of these.
+        groups: (rows,) of fed; None: each row is one.
+        new_groups: the same of new.
+
+    Returns:
+        The gap, its standard error, and `flagged`.
+
+    Raises:
+        CompatibilityError: for fewer than two rows or groups on either side.
 
     >>> y = np.array([0, 1] * 50)
     >>> find_leak("sees all", np.where(y, 0.9, 0.1), y, np.full(100, 0.5), y).flagged

@@ -133,16 +133,35 @@ class Split:
         return found
 
     def holdout(self, y: ArrayLike, *, groups: ArrayLike | None = None, time: ArrayLike | None = None, classes: bool | None = None) -> Fold:
-        """One fold by the same rules: the last in time, or one of `folds` random parts."""
+        """One fold by the same rules: the last in time, or one of `folds` random parts.
+
+        Args:
+            y: (rows,) labels or numbers.
+            groups: (rows,) rows of one group are never on both sides.
+            time: (rows,) it learns only from what lies before its test rows.
+            classes: whether y are labels to spread evenly; words, flags and codes are.
+        """
         return Split(self.folds, 1, self.seed, self.gap).over(y, groups=groups, time=time, classes=classes)[-1]
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Rows, Rows]]:
-        """The folds as pairs, for scikit-learn."""
+        """The folds as pairs, for scikit-learn.
+
+        Args:
+            X: rows, of which only the number counts.
+            y: (rows,) labels or numbers.
+            groups: (rows,) rows of one group are never on both sides of a fold.
+        """
         for fold in self.over(np.zeros(len(X)) if y is None else y, groups=groups):
             yield fold.train, fold.test
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """The number of folds, for scikit-learn."""
+        """The number of folds, for scikit-learn.
+
+        Args:
+            X: not looked at.
+            y: not looked at.
+            groups: not looked at.
+        """
         return self.folds * self.repeats
 
 

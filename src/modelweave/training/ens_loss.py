@@ -143,12 +143,22 @@ class EnsLoss(torch.nn.Module):
         self.generator = torch.Generator().manual_seed(seed)
 
     def forward(self, scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """A number to call backward() on."""
+        """A number to call backward() on.
+
+        Args:
+            scores: (batch,) or (batch, 1), before any sigmoid.
+            targets: 0 or 1, in either of these shapes.
+        """
         margins = self.margins(scores, targets)
         return (self.derivatives(margins.detach()) * margins).mean()
 
     def margins(self, scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """y f(x) of each row, (batch,), checked."""
+        """y f(x) of each row, (batch,), checked.
+
+        Args:
+            scores: (batch,) or (batch, 1), before any sigmoid.
+            targets: 0 or 1, in either of these shapes.
+        """
         for name, values in (("scores", scores), ("targets", targets)):
             if values.ndim not in (1, 2) or values.numel() != len(values) or len(values) == 0:
                 raise CompatibilityError(f"EnsLoss: {name} must be (batch,) or (batch, 1) and not empty, got {tuple(values.shape)}")

@@ -1,4 +1,4 @@
-"""The experiment of paper 51, at a tiny size: its rows, and that its checks can fail."""
+"""The experiment on smoothers (arXiv 2402.01502), at a tiny size: its rows, and that its checks can fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paper 49: how alike two parents are, by hand."""
+"""Domain adaptation (arXiv 2409.03444): how alike two parents are, by hand."""
 
 import numpy as np
 import pytest

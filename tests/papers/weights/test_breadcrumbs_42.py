@@ -1,4 +1,4 @@
-"""Paper 42: without cuts breadcrumbs are task arithmetic, with cuts they are not."""
+"""Model breadcrumbs (arXiv 2312.06795): without cuts breadcrumbs are task arithmetic, with cuts they are not."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Paper 31: how far a layer moved, by hand."""
+"""Layer swapping (arXiv 2410.01335): how far a layer moved, by hand."""
 
 import pytest
 import torch

@@ -21,10 +21,21 @@ class BagClassifier(ClassifierMixin, BaseEstimator):
     Adam on the cross-entropy for a fixed number of epochs; batches are shuffled, and an incomplete last one is left out unless it is the
     only one. Give it to `RepeatedFoldClassifier` for the ensemble of Filiot et al. 2024 (arXiv 2409.09173).
 
-    hidden: width of the head. tiles: at most so many instances of a bag, drawn once. random_state: of the weights, the draws and the order.
+    Args:
+        hidden: width of the head.
+        epochs: passes over the bags.
+        rate: the learning rate, above 0.
+        batch: bags in a batch.
+        tiles: at most so many instances of a bag, drawn once.
+        random_state: of the weights, the draws and the order.
 
-    X: list of (instances, width) arrays, or a table, whose rows are bags of one. Attributes: classes_, head_.
-    Raises CompatibilityError for bags that are empty, hold NaN or differ in width.
+    Attributes:
+        classes_: the labels in the order of columns.
+        head_: the trained module.
+
+    Raises:
+        ParameterError: for options below 1.
+        CompatibilityError: for bags that are empty, hold NaN or differ in width, and for labels of one class.
 
     >>> bags = [np.full((2, 3), float(k % 2)) for k in range(8)]
     >>> found = BagClassifier(hidden=4, epochs=60, rate=0.05).fit(bags, [k % 2 for k in range(8)])
@@ -43,7 +54,12 @@ class BagClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Sequence[Array] | Array, y: Any) -> BagClassifier:
-        """Train the head. y: a label a bag."""
+        """Train the head.
+
+        Args:
+            X: list of (instances, width) arrays, or a table, whose rows are bags of one.
+            y: a label a bag.
+        """
         import torch
         from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 

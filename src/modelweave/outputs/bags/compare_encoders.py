@@ -58,11 +58,37 @@ def compare_encoders(
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[list[EncoderScore], list[Difference]]:
-    """The best encoder first, and every pair of them.
+    """The best encoder first, and every pair of them: ensembles of heads on frozen features, scored on an external cohort.
 
-    features, new: encoder to bags, the same slides in the same order for all; two classes. patients: of each slide; none may be in both
-    cohorts. head: any classifier of bags. Source: Filiot et al. 2024, arXiv 2409.09173, sections 3 and 4.
-    Raises CompatibilityError for cohorts that overlap or do not fit.
+    Source: Filiot et al. 2024, arXiv 2409.09173, sections 3 and 4.
+
+    Args:
+        features: encoder to bags, the same slides in the same order for all.
+        y: a label a slide, of two classes.
+        new: encoder to bags of the external cohort.
+        y_new: its labels.
+        patients: of each slide; none may be in both cohorts.
+        new_patients: of each external slide.
+        head: any classifier of bags; None for a `BagClassifier`.
+        cv: number of folds.
+        repeats: how often, with other draws.
+        shots: heads that are trained once each on all of the training cohort, for comparison.
+        draws: bootstrap samples of each p-value; intervals take five times as many.
+        seed: of folds, heads and draws.
+
+    Returns:
+        Of each encoder its area under the ROC curve, with the interval, that of heads trained once and the copies' correlation; and of each
+        pair the gain with its p-value.
+
+    Raises:
+        CompatibilityError: for cohorts that overlap or do not fit.
+
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> y = np.array([0, 1] * 10)
+    >>> features = {"sees": y[:, None] * 1.0, "blind": np.zeros((20, 1))}
+    >>> scores, pairs = compare_encoders(features, y, features, y, head=LogisticRegression(), repeats=1, shots=1, draws=20)
+    >>> [(line.encoder, line.score) for line in scores]
+    [('sees', 1.0), ('blind', 0.5)]
     """
     if set(features) != set(new) or not features:
         raise CompatibilityError(f"encoders: expected the same in both cohorts, got {', '.join(features)} and {', '.join(new)}")

@@ -22,11 +22,20 @@ FORMAT = "modelweave.chooser/1"
 class SubsetChooser:
     """Learns from (pool, best subset) pairs and marks the members of a new pool. Equivariant: members may come in any order and number.
 
-    mode: `copula` and `ind` start from a recognition network, whose draws vary together or alone; `diffMF` starts from one half.
-    Other settings by keyword, as in `Settings`; the defaults are those of the released code, and toy data need far less
-    (width=32, hidden=64, samples=3, rank=3, rate=2e-3, epochs=25).
-
     Source: Xie et al. 2024, arXiv 2402.03139 (INSET), on Ou et al. 2022, arXiv 2203.01693 (EquiVSet, background="none").
+
+    Args:
+        settings: by keyword, as in `Settings`; the defaults are those of the released code, and toy data need far less (width=32,
+            hidden=64, samples=3, rank=3, rate=2e-3, epochs=25). Among them `mode`: `copula` and `ind` start from a recognition network,
+            whose draws vary together or alone; `diffMF` starts from one half.
+
+    Raises:
+        ParameterError: for a setting that is not known, or a word that is none of its words.
+
+    >>> pools = np.random.default_rng(0).random((40, 4, 1))
+    >>> chooser = SubsetChooser(width=16, hidden=16, samples=3, rank=3, rate=1e-2, epochs=20)
+    >>> chooser.fit(pools, pools[..., 0] > 0.5).choose([[0.9], [0.1], [0.8]]).tolist()
+    [0, 2]
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -45,10 +54,15 @@ class SubsetChooser:
         self.centre, self.spread = np.zeros(1, np.float32), np.ones(1, np.float32)
 
     def fit(self, pools: ArrayLike, subsets: ArrayLike, *, validation: tuple[ArrayLike, ArrayLike] | None = None) -> SubsetChooser:
-        """Train; with validation pools stop when their mean Jaccard index no longer rises, and keep the best.
+        """Train; features are centred and scaled by those of the training pools.
 
-        Features are centred and scaled by those of the training pools.
-        pools: (pools, v, features). subsets: (pools, v) of 0 and 1. Raises CompatibilityError for shapes that do not fit.
+        Args:
+            pools: (pools, v, features).
+            subsets: (pools, v) of 0 and 1.
+            validation: pools and subsets; training stops when their mean Jaccard index no longer rises, and the best network is kept.
+
+        Raises:
+            CompatibilityError: for shapes that do not fit.
         """
         from .train import train
 
@@ -76,7 +90,16 @@ class SubsetChooser:
         return np.asarray(q[0] if alone else q)
 
     def choose(self, pool: ArrayLike, size: int | None = None) -> Array:
-        """Places of the chosen members, in rising order: the `size` most likely, or those with a chance above one half (at least one)."""
+        """Places of the chosen members, in rising order.
+
+        Args:
+            pool: (v, features).
+            size: the `size` most likely ones; None: those with a chance above one half, at least one.
+
+        Raises:
+            ParameterError: for a size that is not from 1 to v.
+            CompatibilityError: for several pools at once, or one that does not fit.
+        """
         q = self.marginals(pool)
         if q.ndim != 1:
             raise CompatibilityError(f"SubsetChooser: expected one pool (v, features), got {q.shape[0]}")

@@ -45,7 +45,12 @@ class _Frozen(BaseEstimator):
         return tags
 
     def fit(self, X: Any, y: Any = None, **_: Any) -> _Frozen:
-        """Nothing: it is fitted already."""
+        """Nothing: it is fitted already.
+
+        Args:
+            X: not looked at.
+            y: not looked at.
+        """
         return self
 
     @property
@@ -87,10 +92,18 @@ class _Frozen(BaseEstimator):
 
 
 class CallableMember(_Frozen):
-    """A function of rows as a member: of probabilities (rows, classes) or (rows,) of the second class, or of numbers.
+    """A function of rows as a member of an ensemble.
 
-    function: called with X as the ensemble gets it, or a part of its rows. classes: labels in the order of columns; None for numbers.
     It must not know the rows the ensemble is fitted on: they count as rows it has not seen.
+
+    Args:
+        function: called with X as the ensemble gets it, or a part of its rows; gives probabilities (rows, classes) or (rows,) of the
+            second class, or numbers.
+        classes: labels in the order of columns; None for numbers.
+
+    Raises:
+        ParameterError: when it predicts, for a function that cannot be called.
+        CompatibilityError: when it predicts, for values of another shape or that are no probabilities.
 
     >>> member = CallableMember(lambda X: X[:, 0], classes=["no", "yes"])
     >>> member.predict_proba(np.array([[0.25], [0.75]])).tolist()
@@ -116,10 +129,19 @@ class CallableMember(_Frozen):
 class TorchMember(_Frozen):
     """A fitted torch module as a member, run on batches in evaluation mode and without gradients, on the device it is on.
 
-    module: rows -> (rows, classes) logits, (rows,) or (rows, 1) logits of the second class, or numbers; what it returns may have them
-    as `logits`. outputs: `probabilities` where a softmax is part of the module. classes: labels in the order of columns, None for numbers.
-    prepare: from some rows of X to what the module takes; by default a tensor, of the module's type unless X holds whole numbers.
     It must not know the rows the ensemble is fitted on: they count as rows it has not seen.
+
+    Args:
+        module: rows -> (rows, classes) logits, (rows,) or (rows, 1) logits of the second class, or numbers; what it returns may have
+            them as `logits`.
+        classes: labels in the order of columns, None for numbers.
+        outputs: `logits`, or `probabilities` where a softmax is part of the module.
+        prepare: from some rows of X to what the module takes; by default a tensor, of the module's type unless X holds whole numbers.
+        batch: rows in a batch, at least 1.
+
+    Raises:
+        ParameterError: when it predicts, for options.
+        CompatibilityError: when it predicts, for rows that are no numbers, and values of another shape or that are no probabilities.
 
     >>> import torch
     >>> member = TorchMember(torch.nn.Identity(), classes=["no", "yes"])

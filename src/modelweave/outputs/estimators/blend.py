@@ -49,8 +49,13 @@ class _Blend(Composed):
     def fit(self, X: Any, y: Any, *, sample_weight: Any = None, groups: Any = None, time: Any = None, **params: Any) -> Any:
         """Fit the members in folds, find weights, and fit those with a weight again on all rows.
 
-        sample_weight: of each row, for the members and the loss. groups: rows of one are never on both sides of a fold.
-        time: folds learn only from what lies before; rows may come in any order. params: for members that request them.
+        Args:
+            X: (rows, columns), a table that the members take.
+            y: (rows,) labels or numbers.
+            sample_weight: (rows,), for the members and the loss.
+            groups: (rows,) rows of one group are never on both sides of a fold.
+            time: (rows,) folds learn only from what lies before; rows may come in any order.
+            params: for members that request them.
         """
         members = self._members()
         seed = seed_number(self.random_state)
@@ -82,19 +87,36 @@ class BlendClassifier(Classes, ClassifierMixin, _Blend):
     p = sum_j w_j p_j for the linear methods. Where the method does not beat the best member and the plain mean on rows left out of
     its own fit, the better of these is used instead, and `verdict_` says so.
 
-    estimators: list of (name, classifier), `drop` in place of one leaves it out; None for a small default.
-    method: a name in `modelweave.predictions.LEARNERS` or `auto`; options: its parameters; preset: `autogluon`, `auto_sklearn`.
-    metric: log_loss by default, brier, accuracy, roc_auc.
-    cv: number of folds, a `Split`, a splitter of scikit-learn or a list of (train, test), or `prefit`: the estimators are fitted
-        already, and X and y are rows they have not seen. Rows that no fold tests do not count for weights.
-    refit: fit members with a weight again on all rows, or else average those of the folds.
-    calibration: a temperature for `members`, the `blend`, `both` or `none`. fall_back: False keeps the method whatever the verdict;
-        the default does so for methods that learn nothing, such as the mean.
-    segments: for per_group, the column of X (name or number) that holds them.
+    Source: Caruana et al. 2004; van der Laan et al. 2007.
 
-    Attributes: blend_, weights_, verdict_, estimators_ (of each kept member its model, or one of each fold), out_of_fold_,
-    classes_, n_features_in_, feature_names_in_.
-    Raises ParameterError and CompatibilityError, both ValueErrors. Source: Caruana et al. 2004; van der Laan et al. 2007.
+    Args:
+        estimators: list of (name, classifier), `drop` in place of one leaves it out; None for a small default.
+        method: a name in `modelweave.predictions.LEARNERS` or `auto`.
+        metric: log_loss by default, brier, accuracy, roc_auc.
+        preset: `autogluon` or `auto_sklearn`.
+        cv: number of folds, a `Split`, a splitter of scikit-learn or a list of (train, test), or `prefit`: the estimators are fitted
+            already, and X and y are rows they have not seen. Rows that no fold tests do not count for weights.
+        refit: fit members with a weight again on all rows, or else average those of the folds.
+        calibration: a temperature for `members`, the `blend`, `both` or `none`.
+        fall_back: False keeps the method whatever the verdict; the default does so for methods that learn nothing, such as the mean.
+        segments: for per_group, the column of X (name or number) that holds them.
+        options: the method's parameters.
+        random_state: of folds, draws and members.
+        n_jobs: processes that fit members, as in scikit-learn.
+
+    Attributes:
+        blend_: the `Blend` of the members' predictions.
+        weights_: of each member.
+        verdict_: how the blend compares on rows left out.
+        estimators_: of each kept member its model, or one of each fold.
+        out_of_fold_: what each member predicts of rows that it did not learn from.
+        classes_: the labels in the order of columns.
+        n_features_in_: columns of X.
+        feature_names_in_: their names, where X has some.
+
+    Raises:
+        ParameterError: for options; it is a ValueError.
+        CompatibilityError: for rows that cannot be learnt from; it is a ValueError, too.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -106,7 +128,21 @@ class BlendClassifier(Classes, ClassifierMixin, _Blend):
 class BlendRegressor(Numbers, RegressorMixin, _Blend):
     """A weighted ensemble of regressors, with weights from predictions of rows that the members did not learn from.
 
-    As `BlendClassifier`; metric: rmse by default, mse, mae, r2. Several outputs where all members have them.
+    As `BlendClassifier`, whose attributes it has but for classes_. Several outputs where all members have them.
+
+    Args:
+        estimators: list of (name, regressor), `drop` in place of one leaves it out; None for a small default.
+        method: a name in `modelweave.predictions.LEARNERS` or `auto`.
+        metric: rmse by default, mse, mae, r2.
+        preset: `autogluon` or `auto_sklearn`.
+        cv: folds, or `prefit`, as in `BlendClassifier`.
+        refit: fit members with a weight again on all rows, or else average those of the folds.
+        calibration: `none`; numbers have no temperature.
+        fall_back: False keeps the method whatever the verdict.
+        segments: for per_group, the column of X (name or number) that holds them.
+        options: the method's parameters.
+        random_state: of folds, draws and members.
+        n_jobs: processes that fit members, as in scikit-learn.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)

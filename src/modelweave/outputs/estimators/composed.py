@@ -107,9 +107,15 @@ class Composed(HasMembers):
         return check_columns(self, X)
 
     def predict_set(self, X: Any, *, alpha: float = 0.1, miss: float | None = None) -> Array:
-        """Sets that hold the truth with a chance of about 1 - alpha: (rows, classes) of flags, or (rows, 2) ends of intervals.
+        """Sets that hold the truth with a chance of about 1 - alpha; see `Blend.predict_set`, which this hands the members' predictions to.
 
-        See `Blend.predict_set`, which this hands the members' predictions to. miss: the former name of alpha.
+        Args:
+            X: (rows, columns).
+            alpha: in (0, 1), the chance to miss.
+            miss: the former name of alpha.
+
+        Returns:
+            (rows, classes) of flags, or (rows, 2) ends of intervals.
         """
         alpha = named_alpha(alpha, miss)
         X = self._checked(X)

@@ -47,8 +47,13 @@ class _RepeatedFolds(PassesMetadata, MetaEstimatorMixin, BaseEstimator):
     def fit(self, X: Any, y: Any, *, sample_weight: Any = None, groups: Any = None, time: Any = None, **params: Any) -> Any:
         """Fit a copy on each fold.
 
-        X: a table, or a list of bags. groups: rows of one, such as a patient's, are never on both sides of a fold.
-        time: folds look only back, once. sample_weight, params: for the estimator.
+        Args:
+            X: a table, or a list of bags.
+            y: (rows,) labels or numbers.
+            sample_weight: (rows,), for the estimator.
+            groups: (rows,) rows of one, such as a patient's, are never on both sides of a fold.
+            time: (rows,) folds look only back, once.
+            params: for the estimator.
         """
         if self.combine not in COMBINES:
             raise ParameterError("combine: " + unknown("way", str(self.combine), COMBINES))
@@ -93,7 +98,18 @@ class _RepeatedFolds(PassesMetadata, MetaEstimatorMixin, BaseEstimator):
     ) -> dict[int, float]:
         """The score of the mean of 1, 2, ... copies, itself a mean over `draws` choices of them.
 
-        sizes: 1, 5, 10, 25, ... up to all by default.
+        Args:
+            X: rows that no copy has seen.
+            y: their labels or numbers.
+            metric: by name; the task's usual one by default.
+            sizes: how many copies; 1, 5, 10, 25, ... up to all by default.
+            draws: choices of copies for each size.
+
+        Returns:
+            Size to score.
+
+        Raises:
+            ParameterError: for sizes beyond the number of copies.
         """
         said = self.predict_members(X)
         codes = np.searchsorted(self.classes_, y) if hasattr(self, "classes_") else np.asarray(y, np.float64)
@@ -152,12 +168,28 @@ class RepeatedFoldClassifier(ClassifierMixin, _RepeatedFolds):
     p = mean of p_j over all copies j: every row is left out by `repeats` copies, so that out-of-fold predictions come with it.
     A mean is never worse in log loss or Brier score than its copies are on average (Jensen).
 
-    estimator: any classifier, also one of bags (lists of arrays); logistic regression by default. cv: number of
-    folds, a `Split`, a splitter of scikit-learn or a list of (train, test). repeats: how often, with other draws, when cv is a number.
-    Each copy has a `random_state` of its own. combine: the mean of `probability`, or of `logit`.
+    Source: Filiot et al. 2024, arXiv 2409.09173, section 3.
 
-    Attributes: estimators_, folds_, out_of_fold_ (rows, classes), out_of_fold_score_ (log loss), classes_, n_features_in_.
-    Raises ParameterError and CompatibilityError, both ValueErrors. Source: Filiot et al. 2024, arXiv 2409.09173, section 3.
+    Args:
+        estimator: any classifier, also one of bags (lists of arrays); logistic regression by default. Each copy has a `random_state` of
+            its own.
+        cv: number of folds, a `Split`, a splitter of scikit-learn or a list of (train, test).
+        repeats: how often, with other draws, when cv is a number.
+        combine: the mean of `probability`, or of `logit`.
+        random_state: of folds and copies.
+        n_jobs: processes that fit copies, as in scikit-learn.
+
+    Attributes:
+        estimators_: the copies.
+        folds_: what each was fitted without.
+        out_of_fold_: (rows, classes).
+        out_of_fold_score_: log loss.
+        classes_: the labels in the order of columns.
+        n_features_in_: columns of X.
+
+    Raises:
+        ParameterError: for options; it is a ValueError.
+        CompatibilityError: for rows that cannot be learnt from; it is a ValueError, too.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -180,8 +212,15 @@ class RepeatedFoldClassifier(ClassifierMixin, _RepeatedFolds):
 class RepeatedFoldRegressor(RegressorMixin, _RepeatedFolds):
     """The mean of cv x repeats copies of a regressor, each fitted without one fold of one split.
 
-    As `RepeatedFoldClassifier`; ridge regression by default, and `combine` says nothing here. out_of_fold_score_ is the root of the mean
-    squared error.
+    As `RepeatedFoldClassifier`, whose attributes it has but for classes_; out_of_fold_score_ is the root of the mean squared error.
+
+    Args:
+        estimator: any regressor; ridge regression by default.
+        cv: folds, as in `RepeatedFoldClassifier`.
+        repeats: how often, with other draws, when cv is a number.
+        combine: says nothing here.
+        random_state: of folds and copies.
+        n_jobs: processes that fit copies, as in scikit-learn.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)

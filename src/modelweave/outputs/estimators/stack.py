@@ -65,8 +65,13 @@ class _Stack(Composed):
     def fit(self, X: Any, y: Any, *, sample_weight: Any = None, groups: Any = None, time: Any = None, **params: Any) -> Any:
         """Ask the guard, fit the levels in folds, make the ensemble, and fit again on all rows the members that it needs.
 
-        sample_weight: of each row, for the members and the loss. groups: rows of one are never on both sides of a fold.
-        time: folds learn only from what lies before; rows may come in any order. params: for members that request them.
+        Args:
+            X: (rows, columns), a table that the members take.
+            y: (rows,) labels or numbers.
+            sample_weight: (rows,), for the members and the loss.
+            groups: (rows,) rows of one group are never on both sides of a fold.
+            time: (rows,) folds learn only from what lies before; rows may come in any order.
+            params: for members that request them.
         """
         named = self._named_levels()
         seed = seed_number(self.random_state)
@@ -160,20 +165,44 @@ class StackClassifier(Classes, ClassifierMixin, _Stack):
     members whose out-of-fold predictions are not honest, and leaves them out where that helps on unseen rows; where one stays,
     nothing is stacked on it.
 
-    estimators: list of (name, classifier), `drop` leaves one out; None for a small default. stackers: members of upper levels, by
-        default the same but for frozen ones.
-    final_estimator: fitted on what the level below says, as in scikit-learn's StackingClassifier; None for a blend of all levels.
-    levels: above the members; the final estimator is the uppermost where there is one.
-    passthrough: upper levels get the columns of X, too. In a pandas table predictions stand in columns `member_<name>_<class>`.
-    guard: `holdout` or None. It needs 20 rows of two groups held out, a fit of all levels on the rest, and no frozen members that know
-        them. None stacks as asked.
-    repeats: rounds of folds, when cv is a number.
-    method, metric, preset, cv, refit, calibration, fall_back, segments, options: as in `BlendClassifier`.
+    Source: Wolpert 1992; Shi et al. 2021 (arXiv 2111.02705) for levels, same folds and the blend on top.
 
-    Attributes: guard_, levels_ (levels in use, the members' included), blend_, weights_, verdict_, estimators_ (upper members are
-    `name@level`), out_of_fold_, classes_, n_features_in_, feature_names_in_.
-    Raises ParameterError and CompatibilityError, both ValueErrors. Source: Wolpert 1992; Shi et al. 2021 (arXiv 2111.02705) for
-    levels, same folds and the blend on top.
+    Args:
+        estimators: list of (name, classifier), `drop` leaves one out; None for a small default.
+        final_estimator: fitted on what the level below says, as in scikit-learn's StackingClassifier; None for a blend of all levels.
+        levels: above the members; the final estimator is the uppermost where there is one.
+        stackers: members of upper levels, by default the same but for frozen ones.
+        passthrough: upper levels get the columns of X, too. In a pandas table predictions stand in columns `member_<name>_<class>`.
+        guard: `holdout` or None. It needs 20 rows of two groups held out, a fit of all levels on the rest, and no frozen members that
+            know them. None stacks as asked.
+        method: as in `BlendClassifier`, as are the options down to `options`.
+        metric: log_loss by default, brier, accuracy, roc_auc.
+        preset: `autogluon` or `auto_sklearn`.
+        cv: folds, or `prefit`.
+        repeats: rounds of folds, when cv is a number.
+        refit: fit members with a weight again on all rows, or else average those of the folds.
+        calibration: a temperature for `members`, the `blend`, `both` or `none`.
+        fall_back: False keeps the method whatever the verdict.
+        segments: for per_group, the column of X that holds them.
+        options: the method's parameters.
+        random_state: of folds, draws and members.
+        n_jobs: processes that fit members, as in scikit-learn.
+
+    Attributes:
+        guard_: whether there is stacking, and why.
+        levels_: levels in use, the members' included.
+        blend_: the `Blend` of what the levels say.
+        weights_: of each member.
+        verdict_: how the blend compares on rows left out.
+        estimators_: of each kept member its model, or one of each fold; upper members are `name@level`.
+        out_of_fold_: what each member predicts of rows that it did not learn from.
+        classes_: the labels in the order of columns.
+        n_features_in_: columns of X.
+        feature_names_in_: their names, where X has some.
+
+    Raises:
+        ParameterError: for options; it is a ValueError.
+        CompatibilityError: for rows that cannot be learnt from; it is a ValueError, too.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -185,7 +214,27 @@ class StackClassifier(Classes, ClassifierMixin, _Stack):
 class StackRegressor(Numbers, RegressorMixin, _Stack):
     """Regressors in levels: each level above the members learns from out-of-fold predictions of the one below.
 
-    As `StackClassifier`; metric: rmse by default, mse, mae, r2.
+    As `StackClassifier`, whose attributes it has but for classes_.
+
+    Args:
+        estimators: list of (name, regressor), `drop` leaves one out; None for a small default.
+        final_estimator: fitted on what the level below says; None for a blend of all levels.
+        levels: above the members; the final estimator is the uppermost where there is one.
+        stackers: members of upper levels, by default the same but for frozen ones.
+        passthrough: upper levels get the columns of X, too.
+        guard: `holdout` or None, which stacks as asked.
+        method: a name in `modelweave.predictions.LEARNERS` or `auto`.
+        metric: rmse by default, mse, mae, r2.
+        preset: `autogluon` or `auto_sklearn`.
+        cv: folds, or `prefit`, as in `BlendClassifier`.
+        repeats: rounds of folds, when cv is a number.
+        refit: fit members with a weight again on all rows, or else average those of the folds.
+        calibration: `none`; numbers have no temperature.
+        fall_back: False keeps the method whatever the verdict.
+        segments: for per_group, the column of X that holds them.
+        options: the method's parameters.
+        random_state: of folds, draws and members.
+        n_jobs: processes that fit members, as in scikit-learn.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)

@@ -30,11 +30,30 @@ KNOTS = 1000
 
 @dataclass(frozen=True)
 class Blend:
-    """An ensemble of predictors.
+    """An ensemble of predictors, as `modelweave.blend` makes it.
 
-    weights: of each member, a number; one a column for rules that weigh columns apart. trajectory: the rounds of the fit. verdict:
-    how it compares on rows left out. notes: what a reader should know of the members. nonconformity: of rows left out, 1 - probability
-    of the truth or the distance to it, in rising order.
+    Attributes:
+        names: of the members.
+        used: places of those that the rule takes, without copies of others.
+        task: `binary`, `multiclass` or `regression`.
+        labels: the classes in the order of columns; empty for numbers.
+        metric: its name.
+        method: the learner's name.
+        rule: what predicts.
+        weights: of each member, a number; one a column for rules that weigh columns apart.
+        trajectory: the rounds of the fit.
+        verdict: how it compares on rows left out.
+        notes: what a reader should know of the members.
+        nonconformity: of rows left out, 1 - probability of the truth or the distance to it, in rising order.
+        provenance: of each member's predictions.
+        rows: how many it was made from.
+        seen: these rows, None for a blend that was loaded.
+
+    >>> import modelweave
+    >>> y = np.array([0, 1] * 20)
+    >>> found = modelweave.blend({"good": np.where(y == 1, 0.8, 0.3), "coin": np.full(40, 0.5)}, y)
+    >>> Blend.from_json(found.to_json()).predict({"good": np.array([0.9]), "coin": np.array([0.5])}).tolist()
+    [0.9]
     """
 
     names: tuple[str, ...]
@@ -58,9 +77,14 @@ class Blend:
         return f"{self.verdict}\n{', '.join(parts)}"
 
     def predict(self, members: Mapping[str, Any], segments: Any = None) -> Array:
-        """Predictions of new rows: (rows,) or (rows, classes), as the members' arrays are.
+        """Predictions of new rows, as the members' arrays are. Of two classes in two columns, two columns.
 
-        A member that is left out, or NaN in a row, is stood in for by the others. Of two classes in two columns, two columns.
+        Args:
+            members: name to predictions. A member that is left out, or NaN in a row, is stood in for by the others.
+            segments: (rows,), for per_group.
+
+        Returns:
+            (rows,) or (rows, classes).
         """
         arrays = prepare_members(members, self.names, self.task, self.labels)
         p: Array = self.rule([arrays[place] for place in self.used], None if segments is None else np.asarray(segments))
@@ -68,7 +92,15 @@ class Blend:
         return np.column_stack([1 - p, p]) if self.task == "binary" and wide else p
 
     def predict_label(self, members: Mapping[str, Any], segments: Any = None) -> Array:
-        """The most probable label of each row."""
+        """The most probable label of each row.
+
+        Args:
+            members: name to predictions.
+            segments: (rows,), for per_group.
+
+        Raises:
+            ParameterError: for predictions of numbers.
+        """
         if not self.labels:
             raise ParameterError("predict_label: applies to classes, and these are numbers; use predict")
         p = self.predict(members, segments)
@@ -79,9 +111,21 @@ class Blend:
     def predict_set(self, members: Mapping[str, Any], *, alpha: float = 0.1, segments: Any = None, miss: float | None = None) -> Array:
         """Sets that hold the truth with chance of at least 1 - alpha for rows exchangeable with those fitted on.
 
-        Classes: (rows, classes) of flags. Numbers: (rows, 2), the ends of an interval. Split conformal prediction on the
-        rows left out of folds, for which the chance is 1 - 2 alpha in the worst case and near 1 - alpha in practice (Barber et al. 2021,
-        arXiv 1905.02928). miss: the former name of alpha.
+        Split conformal prediction on the rows left out of folds, for which the chance is 1 - 2 alpha in the worst case and near 1 - alpha
+        in practice. Source: Barber et al. 2021, arXiv 1905.02928.
+
+        Args:
+            members: name to predictions.
+            alpha: in (0, 1), the chance to miss.
+            segments: (rows,), for per_group.
+            miss: the former name of alpha.
+
+        Returns:
+            Of classes: (rows, classes) of flags. Of numbers: (rows, 2), the ends of an interval.
+
+        Raises:
+            ParameterError: for alpha.
+            CompatibilityError: for a blend without rows left out.
         """
         alpha = named_alpha(alpha, miss)
         if not self.nonconformity:
@@ -145,7 +189,14 @@ class Blend:
 
     @classmethod
     def from_json(cls, text: str | Mapping[str, Any]) -> Blend:
-        """What `to_json` or `to_dict` gave. Raises InputError for other texts."""
+        """What `to_json` or `to_dict` gave.
+
+        Args:
+            text: a JSON text, or plain data.
+
+        Raises:
+            InputError: for anything else.
+        """
         try:
             data = json.loads(text) if isinstance(text, str) else text
         except json.JSONDecodeError as error:

@@ -31,7 +31,26 @@ def frontier(blend: Blend, costs: Mapping[str, float], *, folds: int = 5, seed: 
     """Ensembles from the cheapest to the best, each better than all that cost less.
 
     Members join one at a time, the one that lowers the loss most for its cost; weights are greedy. Chosen on all folds but one and
-    scored on that one. costs: of each member, above 0, in any one unit.
+    scored on that one.
+
+    Args:
+        blend: as `modelweave.blend` gives it, with its rows.
+        costs: of each member, above 0, in any one unit.
+        folds: of which one scores.
+        seed: of folds and draws.
+
+    Returns:
+        Points of members with weights, cost and score, by rising cost.
+
+    Raises:
+        ParameterError: for a member without a cost above 0.
+        CompatibilityError: for a blend that was loaded.
+
+    >>> import modelweave
+    >>> y = np.array([0, 1] * 20)
+    >>> found = modelweave.blend({"dear": np.where(y == 1, 0.9, 0.1), "cheap": np.where(y == 1, 0.6, 0.4)}, y)
+    >>> [(point.cost, dict(point.members)) for point in frontier(found, {"dear": 5.0, "cheap": 1.0})]
+    [(1.0, {'cheap': 1.0}), (5.0, {'dear': 1.0})]
     """
     pool, y, metric = _seen(blend, costs)
     rows = np.flatnonzero(pool.complete)
@@ -111,6 +130,22 @@ def cascade(blend: Blend, costs: Mapping[str, float], *, budget: float, steps: i
 
     One limit for all stages, the best of `steps` quantiles of how sure the first member is. Made on all rows of the blend, so its
     score is a little too good. Classes alone. Source: Viola and Jones 2001; confidence as in Wang et al. 2018 (arXiv 1706.00885).
+
+    Args:
+        blend: of classes, as `modelweave.blend` gives it, with its rows.
+        costs: of each member, above 0, in any one unit.
+        budget: the most that a row may cost on average.
+        steps: limits that are tried.
+
+    Raises:
+        ParameterError: for numbers, a member without a cost above 0, or a budget that no member fits.
+        CompatibilityError: for a blend that was loaded.
+
+    >>> import modelweave
+    >>> y = np.array([0, 1] * 20)
+    >>> found = modelweave.blend({"dear": np.where(y == 1, 0.9, 0.1), "cheap": np.where(y == 1, 0.6, 0.4)}, y)
+    >>> cascade(found, {"dear": 5.0, "cheap": 1.0}, budget=3).order
+    ('cheap', 'dear')
     """
     pool, y, metric = _seen(blend, costs)
     if not pool.classes:

@@ -18,9 +18,19 @@ EXHAUSTIVE = 12
 
 
 def describe_members(predictions: Mapping[str, ArrayLike], y: ArrayLike) -> Floats:
-    """(members, classes + 4): recall of each class, log loss, calibration error, disagreement with the pool's mean, correlation with it.
+    """What is known of each member, a row each.
 
-    predictions: name to (rows, classes) probabilities on probe rows, y their labels.
+    Recall of each class, log loss, calibration error, disagreement with the pool's mean, correlation with it.
+
+    Args:
+        predictions: name to (rows, classes) probabilities on probe rows.
+        y: (rows,) their labels.
+
+    Returns:
+        (members, classes + 4).
+
+    Raises:
+        CompatibilityError: for numbers, and for rows that some member does not cover.
 
     >>> describe_members({"a": [[0.9, 0.1], [0.2, 0.8]], "b": [[0.9, 0.1], [0.6, 0.4]]}, [0, 1])[:, :2]
     array([[1., 1.],
@@ -44,7 +54,15 @@ def describe_members(predictions: Mapping[str, ArrayLike], y: ArrayLike) -> Floa
 
 
 def best_subset(predictions: Mapping[str, ArrayLike], y: ArrayLike, size: int) -> NDArray[np.intp]:
-    """Places of the `size` members whose plain mean has the least log loss, by trying all; for pools of up to 12.
+    """Places of the `size` members whose plain mean has the least log loss, by trying all.
+
+    Args:
+        predictions: name to probabilities, (rows,) or (rows, classes), of at most 12 members.
+        y: (rows,) labels.
+        size: from 1 to the number of members.
+
+    Raises:
+        ParameterError: for more members, or another size.
 
     >>> best_subset({"a": [0.9, 0.2], "b": [0.4, 0.6], "c": [0.8, 0.1]}, [1, 0], 2)
     array([0, 2])
@@ -66,8 +84,27 @@ def make_pools(
 ) -> tuple[Floats, NDArray[np.float32], list[list[str]]]:
     """Pools drawn from a library, described on half of the rows, with the subset that is best on the other half.
 
-    Returns (count, members, features), (count, members) marks, and the names of each pool. To judge a chooser, draw its
-    training and its test pools from different parts of the library.
+    To judge a chooser, draw its training and its test pools from different parts of the library.
+
+    Args:
+        library: name to probabilities, (rows,) or (rows, classes).
+        y: (rows,) labels.
+        members: in a pool, at most 12.
+        size: of the best subset.
+        count: how many pools.
+        seed: of the draws.
+
+    Returns:
+        (count, members, features), (count, members) marks, and the names of each pool.
+
+    Raises:
+        CompatibilityError: for a library of fewer members than a pool has.
+
+    >>> y = np.array([0, 1] * 10)
+    >>> library = {name: np.where(y == 1, 0.5 + sure, 0.5 - sure) for name, sure in (("good", 0.4), ("fair", 0.2), ("poor", 0.1))}
+    >>> features, marks, pools = make_pools(library, y, members=3, size=1, count=1)
+    >>> features.shape, pools[0][marks[0].argmax()]
+    ((1, 3, 6), 'good')
     """
     names = list(library)
     if len(names) < members:

@@ -22,11 +22,23 @@ TINY = 1e-15
 
 @dataclass(frozen=True)
 class Metric:
-    """losses: one number a row whose weighted mean, after `finish`, is the loss. whole: the loss of all rows at once, where it is no mean;
-    `losses` is then what stands in where rows are compared one by one.
+    """A measure of predictions: score = loss for errors, 1 - loss where greater is better.
 
-    score = loss for errors, 1 - loss where greater is better (`gain`).
-    y: class numbers (n,) or values; p: (n,) probability of the second class, (n, classes), or values.
+    In all of it y are class numbers (rows,) or values, and p (rows,) probabilities of the second class, (rows, classes), or values.
+
+    Attributes:
+        name: in `blend(metric=...)`.
+        title: in words.
+        tasks: those it applies to.
+        losses: (y, p) to one number a row, whose weighted mean, after `finish`, is the loss.
+        finish: of the mean, such as the root.
+        whole: (y, p, weight) to the loss of all rows at once, where it is no mean; `losses` is then what stands in where rows are compared
+            one by one.
+        gain: whether greater scores are better.
+        needs_classes: whether rows of one class alone have no score.
+
+    >>> METRICS["accuracy"].score(np.array([0, 1]), np.array([0.2, 0.4]))
+    0.5
     """
 
     name: str
@@ -40,13 +52,25 @@ class Metric:
     """Whether rows of one class alone have no score."""
 
     def loss(self, y: Array, p: Array, weight: Array | None = None) -> float:
-        """The smaller the better; 0 is perfect."""
+        """The smaller the better; 0 is perfect.
+
+        Args:
+            y: class numbers (rows,) or values.
+            p: (rows,) or (rows, classes).
+            weight: (rows,); None: all alike.
+        """
         if self.whole is not None:
             return self.whole(y, p, weight)
         return self.finish(float(np.average(self.losses(y, p), weights=weight)))
 
     def score(self, y: Array, p: Array, weight: Array | None = None) -> float:
-        """The number under the metric's usual name."""
+        """The number under the metric's usual name.
+
+        Args:
+            y: class numbers (rows,) or values.
+            p: (rows,) or (rows, classes).
+            weight: (rows,); None: all alike.
+        """
         return self.of_loss(self.loss(y, p, weight))
 
     def of_loss(self, loss: float) -> float:

@@ -134,7 +134,7 @@ ROWS: tuple[Learner, ...] = (
         "universal",
         "universal mixture",
         "mean over the simplex of w, weighted by the likelihood of w",
-        "Cover 1991; paper 07",
+        "Cover 1991; Lam 2024, arXiv 2406.03652",
         group="one weight a member",
         purpose="few rows: weights with a guarantee",
         fit=universal,

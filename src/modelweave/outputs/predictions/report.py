@@ -30,7 +30,16 @@ th:first-child, td:first-child { text-align: left; } img { max-width: 100%; } .v
 
 
 def html_report(blend: Blend, *, title: str = "Blend", points: Sequence[FrontierPoint] = ()) -> str:
-    """The page. points: of a cost frontier. Raises CompatibilityError for a loaded blend, which does not hold its rows."""
+    """One HTML page about a blend that opens from disk: verdict, members, pictures, what cost buys, notes. Needs matplotlib.
+
+    Args:
+        blend: as `modelweave.blend` gives it, with its rows.
+        title: of the page.
+        points: of a cost frontier.
+
+    Raises:
+        CompatibilityError: for a loaded blend, which does not hold its rows.
+    """
     if blend.seen is None:
         raise CompatibilityError("report: a loaded blend does not hold the rows it was made from; make it again with blend()")
     told = blend.explain()
@@ -49,7 +58,18 @@ def html_report(blend: Blend, *, title: str = "Blend", points: Sequence[Frontier
 
 
 def write_report(blend: Blend, file: str | Path, *, title: str = "Blend", points: Sequence[FrontierPoint] = ()) -> None:
-    """Write `html_report`."""
+    """Write `html_report`, whole or not at all.
+
+    Args:
+        blend: as `modelweave.blend` gives it, with its rows.
+        file: where the page goes.
+        title: of the page.
+        points: of a cost frontier.
+
+    Raises:
+        CompatibilityError: for a loaded blend, which does not hold its rows.
+        OutputError: where the file cannot be written.
+    """
     write_text(file, html_report(blend, title=title, points=points))
 
 

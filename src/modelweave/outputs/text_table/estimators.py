@@ -63,7 +63,15 @@ class _TextTable(BaseEstimator):
         self.n_jobs, self.random_state = n_jobs, random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None, time: Any = None) -> Any:
-        """X: a DataFrame, or numbers (rows, columns). y: (rows,) labels, or numbers. groups, time: a value a row."""
+        """Fit the members as `mode` says, and weigh them.
+
+        Args:
+            X: (rows, columns), a DataFrame, or numbers.
+            y: (rows,) labels, or numbers.
+            sample_weight: (rows,), for the members and the loss.
+            groups: (rows,) rows of one group are never on both sides of a fold.
+            time: (rows,) folds learn only from what lies before.
+        """
         if self.mode not in MODES:
             raise ParameterError("mode: " + unknown("mode", str(self.mode), MODES))
         if self.calibrate not in (True, False, "auto"):
@@ -207,52 +215,76 @@ def _with_params(member: TowerMember, known: About) -> TowerMember:
     return replace(member, params={name: given[name] for name in takes if given[name] is not None})
 
 
-_DOC = """
-
-    members: names of `modelweave.outputs.text_table.named.MEMBERS`, or a mapping from names to estimators that take DataFrames; by default
-        boosting with and without text, extra trees, a linear model and a network with late fusion.
-    mode: `single`, the best member on a hold-out, fitted on all rows; `weighted`, members fitted once and weighted on a hold-out;
-        `stack`, members on folds, `stackers` on the columns and their out-of-fold predictions, greedy weights over both levels.
-    stackers: members of the second level, by default all but networks; an empty list leaves it out.
-    metric: as in `modelweave.blend`; chooses members, checkpoints and weights.
-    folds: a number, or a `Split`. `groups` and `time` of `fit` are kept in folds, hold-outs and checks alike, and never ignored: with
-        too few of them for the weights' own folds there are fewer folds, or none.
-    column_types: column to numeric, categorical, text or drop, where the guess is wrong.
-    fusion: late, early or all_text, and encoder: the folder of a transformers encoder, for the networks. options: parameters by member.
-    guard: try the second level on a hold-out first, and leave it out unless it is better there than the members' blend; also where a
-        trial is not possible (under 20 rows or one group held out), or a member's predictions flatter the rows it feeds, by
-        `find_leak`, and leaving that member out does not help. Without a guard the levels are fitted as asked, or an error says why not.
-    calibrate: fit a temperature; `auto` where the metric is of probabilities.
-    refit_full: one model on all rows in place of each bag.
-
-    Attributes: column_types_, weights_, guard_, estimators_ (of each member its model, or one of each fold; members of the second level
-    are `name@2`), out_of_fold_, classes_, and `leaderboard()`. Raises ParameterError for options, CompatibilityError for tables.
-    Source: Shi et al. 2021, arXiv 2111.02705; greedy weights and the guard as AutoGluon 1.6 has them.
-"""
-
-
 class TextTableClassifier(Classes, ClassifierMixin, _TextTable):
-    __doc__ = (
-        "Classes from a table of numbers, categories and text, by members of several families."
-        + _DOC
-        + """
+    """Classes from a table of numbers, categories and text, by members of several families.
+
+    Source: Shi et al. 2021, arXiv 2111.02705; greedy weights and the guard as AutoGluon 1.6 has them.
+
+    Args:
+        members: names of `modelweave.outputs.text_table.named.MEMBERS`, or a mapping from names to estimators that take DataFrames; by
+            default boosting with and without text, extra trees, a linear model and a network with late fusion.
+        mode: `single`, the best member on a hold-out, fitted on all rows; `weighted`, members fitted once and weighted on a hold-out;
+            `stack`, members on folds, `stackers` on the columns and their out-of-fold predictions, greedy weights over both levels.
+        stackers: members of the second level, by default all but networks; an empty list leaves it out.
+        metric: as in `modelweave.blend`; chooses members, checkpoints and weights.
+        folds: a number, or a `Split`. `groups` and `time` of `fit` are kept in folds, hold-outs and checks alike, and never ignored: with
+            too few of them for the weights' own folds there are fewer folds, or none.
+        column_types: column to numeric, categorical, text or drop, where the guess is wrong.
+        fusion: `late`, `early` or `all_text`, for the networks.
+        encoder: the folder of a transformers encoder, for the networks.
+        options: parameters by member.
+        guard: try the second level on a hold-out first, and leave it out unless it is better there than the members' blend; also where a
+            trial is not possible (under 20 rows or one group held out), or a member's predictions flatter the rows it feeds, by
+            `find_leak`, and leaving that member out does not help. Without a guard the levels are fitted as asked, or an error says why
+            not.
+        calibrate: fit a temperature; `auto` where the metric is of probabilities.
+        refit_full: one model on all rows in place of each bag.
+        n_jobs: processes that fit members, as in scikit-learn.
+        random_state: of folds and members.
+
+    Attributes:
+        column_types_: what each column was taken for.
+        weights_: of each member.
+        guard_: whether there is a second level, and why; None where nothing was tried.
+        estimators_: of each member its model, or one of each fold; members of the second level are `name@2`.
+        out_of_fold_: what each member predicts of rows that it did not learn from.
+        classes_: the labels in the order of columns.
+
+    Raises:
+        ParameterError: for options.
+        CompatibilityError: for tables that cannot be learnt from.
+
     >>> table = pd.DataFrame({"stars": [1, 5] * 20, "said": ["would not buy again", "works very well"] * 20})
     >>> model = TextTableClassifier(["linear"], mode="single", column_types={"said": "text"})
     >>> model = model.fit(table, ["bad", "good"] * 20)
     >>> model.predict(pd.DataFrame({"stars": [None], "said": ["works well"]})).tolist()
     ['good']
     """
-    )
 
 
 class TextTableRegressor(Numbers, RegressorMixin, _TextTable):
-    __doc__ = (
-        "Numbers from a table of numbers, categories and text, by members of several families."
-        + _DOC
-        + """
+    """Numbers from a table of numbers, categories and text, by members of several families.
+
+    As `TextTableClassifier`, whose attributes it has but for classes_.
+
+    Args:
+        members: names of `modelweave.outputs.text_table.named.MEMBERS`, or a mapping from names to estimators that take DataFrames.
+        mode: `single`, `weighted` or `stack`.
+        stackers: members of the second level, by default all but networks; an empty list leaves it out.
+        metric: as in `modelweave.blend`; chooses members, checkpoints and weights.
+        folds: a number, or a `Split`.
+        column_types: column to numeric, categorical, text or drop, where the guess is wrong.
+        fusion: `late`, `early` or `all_text`, for the networks.
+        encoder: the folder of a transformers encoder, for the networks.
+        options: parameters by member.
+        guard: try the second level on a hold-out first, and leave it out unless it is better there than the members' blend.
+        calibrate: has no effect on numbers.
+        refit_full: one model on all rows in place of each bag.
+        n_jobs: processes that fit members, as in scikit-learn.
+        random_state: of folds and members.
+
     >>> table = pd.DataFrame({"size": [1.0, 2.0, 3.0, 4.0] * 10})
     >>> model = TextTableRegressor(["linear"], mode="single").fit(table, [2.0, 4.0, 6.0, 8.0] * 10)
     >>> model.predict(pd.DataFrame({"size": [2.5]})).round(2).tolist()
     [5.0]
     """
-    )
