@@ -56,7 +56,8 @@ def _mean(values: list[Tensor], weights: Sequence[float] | None) -> Tensor:
     first = values[0]
     if len(values) == 1 or not (first.is_floating_point() or first.is_complex()):
         return first.detach().clone()
-    wide = torch.stack([value.detach().to(torch.complex128 if first.is_complex() else torch.float64) for value in values])
+    kind = torch.complex128 if first.is_complex() else torch.float64
+    wide = torch.stack([value.detach().to(first.device, kind) for value in values])  # states of a resumed run come from the CPU
     if weights is None:
         return wide.mean(dim=0).to(first.dtype)
     shares = torch.tensor(weights, dtype=torch.float64, device=wide.device) / sum(weights)
