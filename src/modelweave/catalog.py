@@ -5,15 +5,15 @@ A level is a family's folder. Names are unique within a level; two families may 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from .errors import ParameterError, RecipeError, unknown
 from .outputs.predictions.published import LEARNERS
 from .row import Row
 from .weights.after.steps import ROWS as STEP_ROWS
 from .weights.after.steps import Step
-from .weights.method import Method
+from .weights.method import Method, Needs
 from .weights.rows import ROWS as METHOD_ROWS
 
 METHODS: dict[str, Method] = {row.name: row for row in METHOD_ROWS}
@@ -73,12 +73,18 @@ def row(name: str, level: str | None = None) -> Row:
     return named[0]
 
 
-def method(name: str) -> Method:
-    """The merge method of that name, or a RecipeError that names the nearest.
+def method(given: str | Method | Callable[..., Any]) -> Method:
+    """The merge method of that name; a row of one's own as it is; or the row of a function (changes, context) -> direction.
 
-    >>> method("ties").parts
-    'keep_top -> sign_consensus'
+    Raises RecipeError, which names the nearest, for other names.
+    >>> method("ties").parts, method(lambda changes, context: changes.mean(0)).needs.base
+    ('keep_top -> sign_consensus', 'optional')
     """
-    if not isinstance(name, str) or name not in METHODS:
-        raise RecipeError(unknown("method", name, METHODS))
-    return METHODS[name]
+    if isinstance(given, Method):
+        return given
+    if callable(given):
+        name = getattr(given, "__name__", "function")
+        return Method(name, name, "a function of one's own", "", combine=given, needs=Needs("optional"))
+    if not isinstance(given, str) or given not in METHODS:
+        raise RecipeError(unknown("method", given, METHODS))
+    return METHODS[given]

@@ -31,6 +31,7 @@ from .outputs.portfolios.universal_mixture import universal_mixture as universal
 from .outputs.portfolios.wealth_figure import draw_wealth as draw_wealth
 from .outputs.predictions.frontier import cascade as cascade
 from .outputs.predictions.frontier import frontier as frontier
+from .outputs.predictions.learner import FittedRule as FittedRule
 from .outputs.predictions.learner import Learner as Learner
 from .outputs.predictions.member_features import best_subset as best_subset
 from .outputs.predictions.member_features import describe_members as describe_members
@@ -38,5 +39,6 @@ from .outputs.predictions.member_features import make_pools as make_pools
 from .outputs.predictions.metrics import Metric as Metric
 from .outputs.predictions.report import html_report as html_report
 from .outputs.predictions.report import write_report as write_report
+from .outputs.predictions.rules import Linear as Linear
 from .outputs.prompts.clip import clip_embeddings as clip_embeddings
 from .outputs.prompts.prompt_weights import prompt_weights as prompt_weights

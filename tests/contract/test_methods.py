@@ -14,6 +14,7 @@ import modelweave
 from modelweave.catalog import METHODS
 from modelweave.errors import ModelweaveError, ParameterError
 from modelweave.weights.method import Method
+from modelweave.weights.part import spec_of
 
 ROWS = list(METHODS.values())
 REQUIRED = {"t": 0.3, "weight": 1.0}
@@ -270,6 +271,11 @@ def test_a_misspelt_parameter_is_refused_with_the_nearest(row: Method) -> None:
 
 @by_name(ROWS)
 def test_rows_say_what_they_are(row: Method) -> None:
-    assert row.formula and row.source and row.title and row.parts
-    assert all(p.help for p in row.parameters)
+    assert row.source and row.parts
     assert row.needs.min_models <= (row.needs.max_models or 99)
+
+
+def test_the_group_of_spectra_is_those_that_decompose_matrices() -> None:
+    parts = {row.name: [*row.per_delta, *([row.space] if row.space else []), row.combine] for row in ROWS}
+    whole = {name for name, steps in parts.items() if any(spec_of(s).kind == "tensors" and spec_of(s).sees == "matrix" for s in steps)}
+    assert whole == {row.name for row in ROWS if row.group.startswith("spectra")}

@@ -126,6 +126,22 @@ def test_the_power_mean_by_hand() -> None:
     assert merged["w"].tolist() == pytest.approx([1, 0])
 
 
+def test_a_row_or_a_function_need_not_be_in_the_table() -> None:
+    members, base = [{"w": torch.tensor([5.0, -1, 3, 2, -4])}], {"w": torch.zeros(5)}
+    outside = replace(MIDDLE, name="toy_outside")
+    assert modelweave.merge(members, method=outside, base=base, density=0.6)["w"].tolist() == [0, 0, 3, 2, -4]
+    assert modelweave.prepare(members, method=outside, base=base, density=0.6).at(2)["w"].tolist() == [0, 0, 6, 4, -8]
+    with pytest.raises(modelweave.ModelweaveError, match="unknown parameter of toy_outside 'densty'; did you mean 'density'"):
+        modelweave.merge(members, method=outside, base=base, densty=0.6)
+
+    def largest(values: Any, context: Context) -> Any:
+        return values.max(0).values
+
+    pair = [{"w": torch.tensor([1.0, -2])}, {"w": torch.tensor([0.0, 2])}]
+    assert modelweave.merge(pair, method=largest)["w"].tolist() == [1, 2]
+    assert modelweave.merge(pair, method=largest, base={"w": torch.tensor([0.5, 0])})["w"].tolist() == [1, 2]
+
+
 def test_everything_else_follows(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods", "toy_middle"]) == 0
     shown = capsys.readouterr().out

@@ -102,6 +102,11 @@ def test_the_page_of_methods_is_what_the_catalog_says() -> None:
     assert all(f"## {name}\n" in written for name in METHODS)
 
 
+def test_the_front_page_counts_the_methods() -> None:
+    (number,) = re.findall(r"one recipe language hold (\d+) methods", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert int(number) == len(METHODS)
+
+
 def test_links_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):

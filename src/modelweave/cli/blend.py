@@ -60,11 +60,11 @@ def blend(
     from ..outputs.predictions.blend import blend as make
     from ..outputs.predictions.files import read_members, read_targets
     from ..outputs.predictions.frontier import frontier
-    from ..outputs.predictions.published import LEARNERS
+    from ..outputs.predictions.published import learner_of
 
     settings: dict[str, Any] = dict(_pairs("--set", options))
-    if method in LEARNERS:
-        LEARNERS[method].settle(settings, preset)
+    if method != "auto":
+        learner_of(method).settle(settings, preset)
     prices = {name: _number(name, text) for name, text in _pairs("--cost", costs)}
     for option, file in (("--report", report), ("--out", out)):
         if file is not None and not file.absolute().parent.is_dir():

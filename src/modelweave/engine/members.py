@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
+from ..catalog import METHODS
 from ..catalog import method as row_of
 from ..checkpoints.decode import as_torch, torch_type
 from ..checkpoints.open import open_checkpoint
@@ -55,7 +56,7 @@ def merge(models: Sequence[Model] | Mapping[str, Model], *, out: str | os.PathLi
 def merge(
     models: Sequence[Model] | Mapping[str, Model],
     *,
-    method: str = "linear",
+    method: str | Method | Callable[..., Any] = "linear",
     base: Model | None = None,
     out: str | os.PathLike[str] | None = None,
     dtype: str | torch.dtype | None = None,
@@ -74,6 +75,7 @@ def merge(
 
     models: paths, hub ids, modules or state dicts, in a list or by name. base: their common ancestor, for methods that need one; where it
     is one of the models, by the same path or object, it is no further one.
+    method: a name in the catalog, a row of one's own, or a function (changes, context) -> direction.
     parameters: the method's; those of a member are one value for all, a list with one each, or a dict by name; filters (a list of
     {"filter": ..., "value": ...}) hold for all members, and a gradient stands in a list of its own, as in density=[[1, 0.1], [1, 0.1]].
     Weights are 1 unless given. preset: other defaults, as a paper or a tool has them. after: steps as in a recipe, such as "lines".
@@ -100,7 +102,7 @@ def merge(
 def prepare(
     models: Sequence[Model] | Mapping[str, Model],
     *,
-    method: str,
+    method: str | Method | Callable[..., Any],
     base: Model,
     missing: str = "error",
     preset: str | None = None,
@@ -123,8 +125,9 @@ def prepare(
     >>> found.direction["w"], found.at(0.5)["w"]
     (tensor([2.]), tensor([2.]))
     """
-    if row_of(method).needs.base not in ("required", "optional"):
-        raise ParameterError(f"prepare: {method} has no direction from a base; call merge, or use task_arithmetic")
+    method = row_of(method)
+    if method.needs.base not in ("required", "optional"):
+        raise ParameterError(f"prepare: {method.name} has no direction from a base; call merge, or use task_arithmetic")
     if "scale" in parameters or "lambda" in parameters:
         raise ParameterError("prepare: scale is what .at(scale) is for; leave it out here")
     plan = _plan(models, method, base, None, missing, preset, after, seed, parameters, statistics)
@@ -167,7 +170,7 @@ def _wide(tensor: Any) -> Any:
 
 def _plan(
     models: Any,
-    method: str,
+    method: str | Method | Callable[..., Any],
     base: Any,
     dtype: Any,
     missing: str,
@@ -182,12 +185,13 @@ def _plan(
     again = [member for (_, source), member in zip(sources, members, strict=True) if _same(source, base)]
     ancestor = again[0] if again else None if base is None else _labelled(open_checkpoint(base), "base")
     if base is not None and not again and row.needs.base == "input" and _is_weighted(row):
-        raise ParameterError(f"merge: {method} takes a base for a model like all others; list it among the models, with its weight")
+        raise ParameterError(f"merge: {row.name} takes a base for a model like all others; list it among the models, with its weight")
     names = [(key, m.label) for (key, _), m in zip(sources, members, strict=True)]
     shared, each = _split(row, parameters, names)
     return plan_members(
         members,
-        method=method,
+        method=row.name,
+        methods={**METHODS, row.name: row},
         base=ancestor,
         parameters=shared,
         per_model=each,

@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import nnls as scipy_nnls
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from modelweave import LEARNERS, blend
+from modelweave import blend
 from modelweave.errors import CompatibilityError
 from modelweave.outputs.predictions.learners.simplex import least_log_loss, least_squares
 from modelweave.outputs.predictions.metrics import METRICS
@@ -192,38 +192,3 @@ def test_ranks_do_not_see_the_scale_of_a_member() -> None:
     wide, targets = {n: np.column_stack([p, p]) for n, p in NUMBERS.items()}, np.column_stack([T, T])
     with pytest.raises(CompatibilityError, match="rank_mean: expected one column a member"):
         rule_of("rank_mean", wide, targets)
-
-
-def everywhere() -> list[Any]:
-    pools = {"binary": (TWO, Y2), "multiclass": (MEMBERS, Y), "regression": ({n: np.exp(p) for n, p in NUMBERS.items()}, np.exp(T))}
-    # the chooser needs one that was trained: tests/outputs/chooser
-    rows = [row for row in LEARNERS.values() if row.name != "chooser"]
-    return [pytest.param(row.name, *pools[task], id=f"{row.name}-{task}") for row in rows for task in row.tasks]
-
-
-@pytest.mark.parametrize(("name", "members", "y"), everywhere())
-def test_every_row_keeps_the_contract(name: str, members: dict[str, np.ndarray], y: np.ndarray) -> None:
-    options: dict[str, Any] = {"generations": 5} if name == "cma_es" else {}
-    if LEARNERS[name].needs_segments:
-        options["segments"] = np.arange(len(y)) % 2
-    found = blend(members, y, method=name, fall_back=False, **options)
-    p = found.predict(members, options.get("segments"))
-    assert p.shape == next(iter(members.values())).shape and np.isfinite(p).all()
-    if p.ndim == 2:
-        assert p.sum(axis=1) == pytest.approx(np.ones(len(p)))
-    if found.task == "binary":
-        assert p.min() >= 0 and p.max() <= 1
-    # members that are all the same: the blend is that member, where the rule is an average
-    same = {n: next(iter(members.values())) for n in members}
-    if name not in ("logistic", "ridge", "rank_mean", "nnls"):
-        alone = blend(same, y, method=name, fall_back=False, **options)
-        assert alone.predict(same, options.get("segments")) == pytest.approx(same["m0"])
-        assert [note for note in alone.notes if "counts once" in note]
-    # a copy of a member changes nothing
-    copied = {**members, "again": members["m1"].copy()}
-    again = blend(copied, y, method=name, fall_back=False, **options)
-    assert np.array_equal(again.predict(copied, options.get("segments")), p)
-    assert again.weights["again"] == 0
-    # rows may come in any order
-    segments = options["segments"][::-1] if "segments" in options else None
-    assert found.predict({n: v[::-1] for n, v in members.items()}, segments) == pytest.approx(p[::-1])

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ParameterError, unknown
+from ...errors import ParameterError
 from ..predictions.blended import named_alpha
 from ..predictions.learner import about
 from ..predictions.metrics import metric_named
-from ..predictions.published import LEARNERS
+from ..predictions.published import learner_of
 from .cross_validation import PREFIT, as_split, folds_of
 from .member_list import HasMembers, Named
 from .rows import check_columns, check_rows
@@ -31,10 +31,8 @@ class Composed(HasMembers):
 
     def _checked_metric(self, classes: Array | None) -> str | Any:
         """The metric to go by; what is wrong with it or the method is said before anything is fitted."""
-        if self.method in LEARNERS:
-            LEARNERS[self.method].settle(self.options or {}, self.preset)
-        elif self.method != "auto":
-            raise ParameterError("method: " + unknown("method", str(self.method), [*LEARNERS, "auto"]))
+        if self.method != "auto":
+            learner_of(self.method).settle(self.options or {}, self.preset)
         elif self.options:
             raise ParameterError(f"options: method 'auto' takes none, got {', '.join(self.options)}")
         task = "regression" if classes is None else "binary" if len(classes) == 2 else "multiclass"
@@ -68,7 +66,7 @@ class Composed(HasMembers):
     def _blending(self, classes: Array | None) -> dict[str, Any]:
         """Options of `modelweave.blend`."""
         fall_back = self.fall_back
-        if fall_back is None and self.method in LEARNERS and not LEARNERS[self.method].learns:
+        if fall_back is None and self.method != "auto" and not learner_of(self.method).learns:
             fall_back = False
         given = {
             "method": self.method,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from .intake import make_pool
 from .learner import About, FittedRule, Learner, about
 from .metrics import Metric, metric_named
 from .pool import Array, Pool, duplicates
-from .published import LEARNERS
+from .published import LEARNERS, learner_of
 from .rules import OnTempered, Tempered, temper
 from .verdict import Verdict, decide, judge, left_out
 
@@ -31,7 +31,7 @@ def blend(
     members: Mapping[str, Any],
     y: Any,
     *,
-    method: str = "greedy",
+    method: str | Learner | Callable[..., FittedRule] = "greedy",
     metric: str | Metric | None = None,
     preset: str | None = None,
     provenance: str | Mapping[str, str] = "out_of_fold",
@@ -57,7 +57,8 @@ def blend(
         members: name to predictions: (rows, classes) probabilities, (rows,) probabilities of the second class, or numbers; pandas tables
             are matched by column and by index. A row that is NaN throughout is not covered by that member.
         y: (rows,) labels or numbers.
-        method: a name in `predictions.LEARNERS`, or `auto`, which chooses among several in folds of its own.
+        method: a name in `predictions.LEARNERS`, or `auto`, which chooses among several in folds of its own; or a `Learner`, or its
+            function (pool, y, metric, **known) -> FittedRule.
         metric: log_loss (the default for classes), brier, accuracy, roc_auc; rmse (for numbers), mse, mae, r2.
         preset: `autogluon` or `auto_sklearn`: greedy selection exactly as there.
         provenance: `out_of_fold` or `hold_out`, for all or by member; `in_sample` is refused.
@@ -122,14 +123,12 @@ def blend(
 _BASELINE = {"best member": "best", "plain mean": "mean"}
 
 
-def _learner(method: str, preset: str | None) -> Learner:
-    if preset is not None and method == "auto":
+def _learner(method: str | Learner | Callable[..., FittedRule], preset: str | None) -> Learner:
+    if method != "auto":
+        return learner_of(method)
+    if preset is not None:
         raise ParameterError("preset: goes with a method, not with auto")
-    if method == "auto":
-        return Learner("auto", "the method that is best in folds", "", "", fit=_choose)
-    if method not in LEARNERS:
-        raise ParameterError("method: " + unknown("method", str(method), [*LEARNERS, "auto"]))
-    return LEARNERS[method]
+    return Learner("auto", "the method that is best in folds", "", "", fit=_choose)
 
 
 def _settled(learner: Learner, pool: Pool, options: Mapping[str, Any], preset: str | None, calibration: str) -> dict[str, Any]:

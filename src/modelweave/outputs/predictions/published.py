@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from ...errors import ParameterError, unknown
 from ...row import Parameter
-from .learner import Learner, Property
+from .learner import FittedRule, Learner, Property
 from .learners.chosen import chosen
 from .learners.cma_es import cma_es
 from .learners.greedy import greedy
@@ -223,3 +226,18 @@ ROWS: tuple[Learner, ...] = (
 )
 
 LEARNERS: dict[str, Learner] = {row.name: row for row in ROWS}
+
+
+def learner_of(given: str | Learner | Callable[..., FittedRule]) -> Learner:
+    """The learner of that name; a row of one's own as it is; or the row of a function (pool, y, metric, **known) -> FittedRule.
+
+    Raises ParameterError, which names the nearest, for other names.
+    """
+    if isinstance(given, Learner):
+        return given
+    if callable(given):
+        name = getattr(given, "__name__", "function")
+        return Learner(name, name, "a function of one's own", "", fit=given)
+    if not isinstance(given, str) or given not in LEARNERS:
+        raise ParameterError("method: " + unknown("method", given, [*LEARNERS, "auto"]))
+    return LEARNERS[given]

@@ -228,7 +228,9 @@ def sureness(members: Sequence[Array], probabilities: bool) -> Array:
     """(rows, members): the logarithm of the odds of the likelier class; of values, the distance from the members' mean."""
     if not probabilities:
         stack = np.stack([_flat(values) for values in members])
-        return np.asarray(np.abs(stack - np.nanmean(stack, axis=0)).T)
+        count = (~np.isnan(stack)).sum(axis=0)
+        mean = np.divide(np.nansum(stack, axis=0), count, out=np.full(len(count), np.nan), where=count > 0)
+        return np.asarray(np.abs(stack - mean).T)
     tops = np.column_stack([np.maximum(p, 1 - p) if p.ndim == 1 else p.max(axis=1) for p in members]).astype(np.float64)
     odds: Array = np.log(np.clip(tops, 1e-6, 1)) - np.log(np.clip(1 - tops, 1e-6, 1))
     return odds
