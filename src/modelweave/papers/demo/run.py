@@ -7,7 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from ...errors import OutputError
 from ...files import write_json, write_text
@@ -17,10 +21,6 @@ from .network import load_network, new_network, probabilities, save_network, tra
 from .plot import plot_scores, require_matplotlib
 from .recipes import merge_by_command, write_recipes
 from .score import DemoResult, Group, score_rows, table
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 PARTS = ("base", "specialists", "recipes", "merged", "table.md", "accuracy.png")
 RESULT = "demo.json"
@@ -113,7 +113,6 @@ def _merge_all(folder: Path, merge: Callable[[Path, Path], None], tell: Callable
 
 def _score_all(folder: Path, test: LabelledImages, merges: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
     """Model to (tasks, images) of right answers: base, specialists, their ensemble, merges."""
-    import torch
 
     def ask(path: Path) -> Any:
         network = load_network(path)

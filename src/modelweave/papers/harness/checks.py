@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
@@ -131,21 +131,13 @@ class Check:
         return Finding(self.name, words, tuple(got.tolist()), all(bound.holds(got) for bound in self.bounds), self.kind)
 
 
-def claim(name: str, measure: Measure, *bounds: Bound) -> Check:
-    """What the paper says."""
-    return Check(name, measure, bounds, "claim")
+class _Kind(Protocol):
+    def __call__(self, name: str, measure: Measure, *bounds: Bound) -> Check: ...
 
 
-def control(name: str, measure: Measure, *bounds: Bound) -> Check:
-    """What must not work."""
-    return Check(name, measure, bounds, "control")
+def _of_kind(kind: Kind) -> _Kind:
+    return lambda name, measure, *bounds: Check(name, measure, bounds, kind)
 
 
-def invariant(name: str, measure: Measure, *bounds: Bound) -> Check:
-    """What is so by definition."""
-    return Check(name, measure, bounds, "invariant")
-
-
-def report(name: str, measure: Measure, *bounds: Bound) -> Check:
-    """What came out; bounds, if any, are what was hoped for."""
-    return Check(name, measure, bounds, "report")
+claim, control, invariant, report = map(_of_kind, get_args(Kind))
+"""A check of that kind: its name, what is compared, and the bounds."""

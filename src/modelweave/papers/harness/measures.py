@@ -6,8 +6,9 @@ A measure is data. It says what is compared, and is asked for its numbers when t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,16 +29,16 @@ class Measure(ABC):
         """Its numbers in these rows."""
 
     def __sub__(self, other: Measure | float) -> Measure:
-        return _Arithmetic(np.subtract, (self, _measure(other)), signed=True)
+        return _Applied(lambda parts: parts[0] - parts[1], (self, _measure(other)), signed=True)
 
     def __truediv__(self, other: Measure | float) -> Measure:
-        return _Arithmetic(np.divide, (self, _measure(other)))
+        return _Applied(lambda parts: parts[0] / parts[1], (self, _measure(other)))
 
     def __neg__(self) -> Measure:
-        return _Arithmetic(np.negative, (self,), signed=True)
+        return _Applied(lambda parts: -parts[0], (self,), signed=True)
 
     def __abs__(self) -> Measure:
-        return _Arithmetic(np.abs, (self,))
+        return _Applied(lambda parts: abs(parts[0]), (self,))
 
 
 def value(condition: str, column: str = "", *, at: str = "") -> Measure:
@@ -57,17 +58,17 @@ def gap(better: str | Measure, worse: str | Measure, column: str = "", *, at: st
 
 def largest(*parts: str | Measure, column: str = "") -> Measure:
     """The largest of several, for each seed."""
-    return _Across(np.max, tuple(_measure(part, column) for part in parts))
+    return _across(np.max, parts, column)
 
 
 def smallest(*parts: str | Measure, column: str = "") -> Measure:
     """The smallest of several, for each seed."""
-    return _Across(np.min, tuple(_measure(part, column) for part in parts))
+    return _across(np.min, parts, column)
 
 
 def average(*parts: str | Measure, column: str = "") -> Measure:
     """The mean of several, for each seed."""
-    return _Across(np.mean, tuple(_measure(part, column) for part in parts))
+    return _across(np.mean, parts, column)
 
 
 def every(column: str) -> Measure:
@@ -82,12 +83,13 @@ def worst(column: str) -> Measure:
 
 def joined(*parts: Measure) -> Measure:
     """The numbers of several, one after the other."""
-    return _Pooled(np.asarray, parts)
+    return _Applied(np.concatenate, parts, any(part.signed for part in parts))
 
 
 def overall(reduce: Callable[[Any], Any], *parts: Measure) -> Measure:
-    """One number for all seeds: a function of all the parts' numbers."""
-    return _Pooled(reduce, parts, single=True)
+    """One number for all seeds: a function of all the parts' numbers. The mean of differences is a difference."""
+    signed = reduce is np.mean and any(part.signed for part in parts)
+    return _Applied(lambda found: reduce(np.concatenate(found)), parts, signed, single=True)
 
 
 def _measure(what: Measure | str | float, column: str = "", at: str = "") -> Measure:
@@ -123,37 +125,18 @@ class _Constant(Measure):
 
 
 @dataclass(frozen=True)
-class _Arithmetic(Measure):
-    operation: Callable[..., Any]
+class _Applied(Measure):
+    """A function of the parts' numbers."""
+
+    function: Callable[[Any], Any]
     parts: tuple[Measure, ...]
     signed: bool = False
-
-    def of(self, rows: Rows) -> Values:
-        return np.asarray(self.operation(*(part.of(rows) for part in self.parts)))
-
-
-@dataclass(frozen=True)
-class _Across(Measure):
-    reduce: Callable[..., Any]
-    parts: tuple[Measure, ...]
-
-    @property
-    def signed(self) -> bool:  # type: ignore[override]
-        return any(part.signed for part in self.parts)
-
-    def of(self, rows: Rows) -> Values:
-        return np.asarray(self.reduce([part.of(rows) for part in self.parts], axis=0))
-
-
-@dataclass(frozen=True)
-class _Pooled(Measure):
-    reduce: Callable[..., Any]
-    parts: tuple[Measure, ...]
     single: bool = False
 
-    @property
-    def signed(self) -> bool:  # type: ignore[override]
-        return self.reduce in (np.asarray, np.mean) and any(part.signed for part in self.parts)
-
     def of(self, rows: Rows) -> Values:
-        return np.atleast_1d(self.reduce(np.concatenate([part.of(rows) for part in self.parts])))
+        return np.atleast_1d(self.function([part.of(rows) for part in self.parts]))
+
+
+def _across(reduce: Callable[..., Any], parts: Sequence[str | Measure], column: str) -> Measure:
+    measures = tuple(_measure(part, column) for part in parts)
+    return _Applied(partial(reduce, axis=0), measures, any(measure.signed for measure in measures))

@@ -26,7 +26,7 @@ SIZES = (1, 5, 10, 25)
 
 def run(seed: int) -> list[Row]:
     """Two tasks: ensemble, one-shot heads, single members; the same with labels at random; copies of one head."""
-    auc, head = METRICS["roc_auc"], BagClassifier(16, epochs=30, rate=3e-3)
+    auc, loss, head = METRICS["roc_auc"], METRICS["log_loss"], BagClassifier(16, epochs=30, rate=3e-3)
     rows: list[Row] = []
     with seeded(seed, single_thread=True):
         for task in range(TASKS):
@@ -36,7 +36,6 @@ def run(seed: int) -> list[Row]:
             members = [p[:, 1] for p in found.predict_members(new)]
             whole = found.predict_proba(new)[:, 1]
             shots = one_shots(head, bags, y, new, SHOTS, seed)
-            loss = METRICS["log_loss"]
             row: Row = {"condition": f"task {task + 1}", "ensemble": auc.score(truth, whole)}
             row["one shot"] = float(np.mean([auc.score(truth, p) for p in shots]))
             row["one member"] = float(np.mean([auc.score(truth, p) for p in members]))

@@ -11,7 +11,13 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from ...errors import CompatibilityError
 from ...extras import extra
@@ -20,12 +26,7 @@ from ..worlds.domains import DOMAINS, domain_texts, token_windows
 from ..worlds.smollm import fine_tune, load_smollm, log_perplexity
 from .problem import Problem
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from torch import Tensor
-
-Windows = Mapping[str, Mapping[str, "Tensor"]]
+Windows = Mapping[str, Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,6 @@ class Evaluator:
 
         A window's step is divided by the domain's mean step, so that the mean over windows is the domain's score.
         """
-        import numpy as np
-
         with_weights = [self._with(model) if isinstance(model, Mapping) else self.read(Path(model)) for model in models]
         found = np.stack([log_perplexity(with_weights, self.windows[d][part]).double().numpy() for d in self.windows])
         return relative(found, self.losses[part]["windows"], self.losses[part]["base"], self.losses[part]["own"])
@@ -87,8 +86,6 @@ def relative(found: Any, base_windows: Any, base: Any, own: Any) -> NDArray[np.f
     >>> relative([[2.0, 3.0]], [[3.0, 3.0]], [3.0], [2.5]).tolist()
     [[2.0, 0.0]]
     """
-    import numpy as np
-
     step = np.asarray(base) - np.asarray(own)
     if (step <= 0).any():
         raise CompatibilityError("a fine-tune of the language model is no better than the base on its own domain; give it more steps")
@@ -143,9 +140,6 @@ def _losses(folder: Path, windows: Windows) -> dict[str, Any]:
 
 
 def _save_windows(place: Path, tokenizer: Any, sizes: Sizes) -> None:
-    import torch
-    from safetensors.torch import save_file
-
     tensors = {}
     for domain, splits in domain_texts().items():
         held_out = token_windows(tokenizer, splits["held-out"], sizes.length, characters=400_000)
@@ -159,14 +153,11 @@ def _save_windows(place: Path, tokenizer: Any, sizes: Sizes) -> None:
 
 
 def _read_windows(folder: Path) -> Windows:
-    from safetensors.torch import load_file
-
     tensors = load_file(folder / "windows.safetensors")
     return {d: {part: tensors[f"{d}/{part}"] for part in ("train", "validation", "test")} for d in DOMAINS}
 
 
 def _read(folder: Path) -> Any:
-    import torch
     from transformers import AutoModelForCausalLM
 
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)

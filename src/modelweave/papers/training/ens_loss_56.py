@@ -37,8 +37,6 @@ DATA_SETS = 2
 WIDTH, EPOCHS = 256, 60
 Tensor = torch.Tensor
 Criterion = Callable[[Tensor, Tensor], Tensor]
-
-
 NAMES: dict[str, Callable[[int], Criterion]] = {
     "logistic": lambda seed: logistic,
     "hinge": lambda seed: hinge,
@@ -68,8 +66,7 @@ def run(seed: int, epochs: int = EPOCHS, width: int = WIDTH, test_rows: int = TE
             torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Flatten(0)), far, NAMES[name](seed), seed, 200, rate=0.05, decay=1e-3
         )
         rows.append({"condition": f"far group, {name}", "train": accuracy(net, far[:2])})
-    measured = measured_data(seed)
-    for word, data in measured.items():
+    for word, data in measured_data(seed).items():
         rows += [_row(f"{word}, {name}", [fit(data, name, seed, epochs, width)]) for name in ("logistic", "hinge", "EnsLoss")]
     return [*rows, {"condition": "logistic, by EnsLoss's path", "difference": same_path(made[0], seed)}]
 

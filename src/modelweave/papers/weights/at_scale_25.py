@@ -21,12 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from ...engine.members import prepare
 from ..harness.checks import above, at_least, claim, control, exactly, invariant, report
 from ..harness.experiment import Experiment
 from ..harness.measures import Measure, average, largest, smallest, value
 from ..harness.rows import Row
-from ..worlds.classifiers import Suite, accuracy, best_scale, flat, mean_accuracy, unflat
+from ..worlds.classifiers import State, Suite, accuracy, flat, mean_accuracy, prepare_flat, tuned
 from ..worlds.digits import make_suite
 
 HELD_IN, HELD_OUT = (0, 1, 2, 3), (4, 5, 6, 7)
@@ -68,19 +67,16 @@ def study(seed: int, images: int, width: int) -> list[Row]:
         if k == 2:
             others = tuple(i for i in HELD_IN if i not in chosen)
             rows.append({"condition": f"{name}, {STRANGERS}", **facts, **score(suite, members, others, "averaging", seed)})
-        copies = [suite.base] * k
-        rows.append({"condition": f"{name}, {COPIES}", **facts, **score(suite, copies, chosen, "task arithmetic", seed)})
+        rows.append({"condition": f"{name}, {COPIES}", **facts, **score(suite, [suite.base] * k, chosen, "task arithmetic", seed)})
     return rows
 
 
-def score(suite: Suite, members: Sequence[Mapping[str, Any]], tasks: Sequence[int], method: str, seed: int) -> Row:
+def score(suite: Suite, members: Sequence[State], tasks: Sequence[int], method: str, seed: int) -> Row:
     """Merge and score: held-in over the tasks' experts, held-out over the base; raw figures beside both."""
     began = time.perf_counter()
-    found = prepare([flat(m) for m in members], base=flat(suite.base), seed=seed, **METHODS[method])
+    found = prepare_flat(members, suite.base, seed=seed, **METHODS[method])
     seconds = time.perf_counter() - began
-    scales = (1.0,) if method == "averaging" else SCALES
-    scale = best_scale(found, scales, [suite.validation[i] for i in tasks], suite.base)
-    merged = unflat(found.at(scale), suite.base)
+    scale, merged = tuned(found, (1.0,) if method == "averaging" else SCALES, suite, tasks)
     inside = {f"task {i}": [(accuracy(merged, suite.test[i]), accuracy(suite.experts[i], suite.test[i]))] for i in tasks}
     outside = {f"task {i}": [(accuracy(merged, suite.test[i]), accuracy(suite.base, suite.test[i]))] for i in HELD_OUT}
     return {
@@ -104,7 +100,7 @@ def aggregate(categories: Mapping[str, Sequence[tuple[float, float]]]) -> float:
     return float(np.mean([np.mean([s / n if n >= 0.02 else s - n for s, n in sets]) for sets in categories.values()]))
 
 
-def diagnostics(base: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> Row:
+def diagnostics(base: State, members: Sequence[State]) -> Row:
     """What can be said before merging: cosines of task vectors, their size, conflicts of sign, heaviness of tails."""
     start = flat(base)["all"].double().numpy()
     deltas = [flat(m)["all"].double().numpy() - start for m in members]
@@ -135,22 +131,13 @@ def _spread(width: int) -> Measure:
 
 CHECKS = (
     *(
-        claim(
-            f"Q1 held-in, base of {high} images - of {low}",
-            _mean("held_in", high, 128) - _mean("held_in", low, 128),
-            at_least(0.05, "on average"),
-            above(0),
+        claim(name, _mean("held_in", *high) - _mean("held_in", *low), at_least(least, "on average"), above(0))
+        for name, low, high, least in (
+            ("Q1 held-in, base of 60 images - of 20", (20, 128), (60, 128), 0.05),
+            ("Q1 held-in, base of 200 images - of 60", (60, 128), (200, 128), 0.05),
+            ("Q2 held-in, width 128 - 32", (60, 32), (60, 128), 0.05),
+            ("Q2 held-in, width 512 - 128", (60, 128), (60, 512), 0.0),
         )
-        for low, high in ((20, 60), (60, 200))
-    ),
-    *(
-        claim(
-            f"Q2 held-in, width {high} - {low}",
-            _mean("held_in", 60, high) - _mean("held_in", 60, low),
-            at_least(least, "on average"),
-            above(0),
-        )
-        for low, high, least in ((32, 128, 0.05), (128, 512, 0.0))
     ),
     *(claim(f"Q4 held-in lost from 2 to 4 experts, width {width}", _drop(width), above(0, "on average")) for width in (32, 128, 512)),
     claim("Q4 that loss, width 32 - 512", _drop(32) - _drop(512), above(0, "on average")),

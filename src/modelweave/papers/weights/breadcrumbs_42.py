@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from ...engine.members import prepare
 from ..harness.checks import above, below, claim, control, exactly, invariant, report
 from ..harness.experiment import Experiment
@@ -62,8 +64,6 @@ def _prepared(suite: Suite, n: int, options: dict[str, Any]) -> Any:
 
 def _keeps_everything(suite: Suite) -> bool:
     """Whether breadcrumbs without cuts is task arithmetic to the bit."""
-    import torch
-
     whole = _prepared(suite, 4, {"method": "breadcrumbs", "density": 1.0, "gamma": 0.0}).direction
     plain = _prepared(suite, 4, WAYS["task arithmetic"]).direction
     return all(torch.equal(whole[name], plain[name]) for name in plain)

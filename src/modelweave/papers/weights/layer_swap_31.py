@@ -12,17 +12,15 @@ shell) must lose to the base too. Reported: transition layers, and where each ex
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...engine.members import merge
 from ..harness.checks import at_least, below, claim, control, report
 from ..harness.experiment import Experiment
 from ..harness.measures import gap, largest, value
 from ..harness.rows import Row
+from ..worlds.classifiers import State
 from ..worlds.two_languages import LAYERS, accuracy, experts
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 SWAP: dict[str, Any] = {"bottom": 2, "top": 1, "transition_bottom": 0, "transition_top": 0}
 
@@ -48,7 +46,7 @@ def run(seed: int) -> list[Row]:
     return rows
 
 
-def _moved(base: dict[str, Tensor], expert: dict[str, Tensor], layer: int) -> float:
+def _moved(base: State, expert: State, layer: int) -> float:
     """Relative change of a layer's weights."""
     name = f"layers.{layer}.weight"
     return float((expert[name] - base[name]).norm() / base[name].norm())

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...engine.members import Prepared, prepare
+from ...engine.members import Prepared
 from ...weights.combine.pcb import pcb, shares
 from ...weights.formula import whole
 from ...weights.part import Context
@@ -32,7 +32,7 @@ from ..harness.checks import above, at_least, at_most, below, claim, control, in
 from ..harness.experiment import Experiment
 from ..harness.measures import gap, overall, worst
 from ..harness.rows import Row
-from ..worlds.classifiers import State, Suite, best_scale, flat, mean_accuracy, unflat
+from ..worlds.classifiers import State, Suite, flat, mean_accuracy, prepare_flat, tuned
 from ..worlds.digits import make_suite
 
 COUNTS = (2, 4)
@@ -49,24 +49,21 @@ _WAYS: dict[str, dict[str, Any]] = {
 def run(seed: int) -> list[Row]:
     """Accuracy on the tasks of n experts, by method, for n = 2, 4, and with the shares shuffled."""
     suite = make_suite(seed, experts=max(COUNTS))
-    base = flat(suite.base)
     rows: list[Row] = []
     for n in COUNTS:
+        members = suite.experts[:n]
         rows.append({"condition": f"base, n={n}", "accuracy": mean_accuracy(suite.base, suite.test[:n])})
-        members = [flat(m) for m in suite.experts[:n]]
-        for name, options in _WAYS.items():
-            rows.append(_tuned(suite, n, name, prepare(members, base=base, **options)))
-        for variant in ("paper", "main"):
-            shuffled, gap = without_places(members, base, seed, variant)
-            word = "paper" if variant == "paper" else "released"
-            rows.append({**_tuned(suite, n, f"PCB, {word}, shares shuffled", Prepared(base, shuffled)), "gap": gap})
+        rows += [_tuned(suite, n, name, prepare_flat(members, suite.base, **options)) for name, options in _WAYS.items()]
+        for word, variant in (("paper", "paper"), ("released", "main")):
+            base = flat(suite.base)
+            shuffled, apart = without_places([flat(member) for member in members], base, seed, variant)
+            rows.append({**_tuned(suite, n, f"PCB, {word}, shares shuffled", Prepared(base, shuffled)), "gap": apart})
     return rows
 
 
-def _tuned(suite: Suite, n: int, name: str, found: Any) -> Row:
-    scale = best_scale(found, SWEEP, suite.validation[:n], suite.base)
-    score = mean_accuracy(unflat(found.at(scale), suite.base), suite.test[:n])
-    return {"condition": f"{name}, n={n}", "accuracy": score, "scale": scale}
+def _tuned(suite: Suite, n: int, name: str, prepared: Prepared) -> Row:
+    scale, merged = tuned(prepared, SWEEP, suite, range(n))
+    return {"condition": f"{name}, n={n}", "accuracy": mean_accuracy(merged, suite.test[:n]), "scale": scale}
 
 
 def without_places(members: Sequence[State], base: State, seed: int, variant: str) -> tuple[State, float]:

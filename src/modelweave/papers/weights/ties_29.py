@@ -12,63 +12,49 @@ and both methods tuned at eight members. Tuned at two members the margin is 1.8 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
-from ...engine.members import merge, prepare
+from ...engine.members import merge
 from ..harness.checks import above, at_least, below, claim, control, exactly, invariant, report
 from ..harness.experiment import Experiment
-from ..harness.measures import gap
+from ..harness.measures import Measure, gap
 from ..harness.rows import Row
-from ..worlds.classifiers import Suite, best_scale, flat, mean_accuracy, unflat
+from ..worlds.classifiers import Suite, accuracy, mean_accuracy, prepare_flat, tuned, unflat
 from ..worlds.digits import make_suite
 
 COUNTS = (2, 4, 8)
+_SUM, _TIES = {"method": "task_arithmetic"}, {"method": "ties", "density": 0.2}
 _TRIMMED = {"method": "breadcrumbs", "density": 0.2, "gamma": 0.0, "normalize": True}
-SWEEP_SUM = tuple(round(0.1 * i, 1) for i in range(1, 11))
-SWEEP_TIES = tuple(round(0.8 + 0.1 * i, 1) for i in range(18))
+UNTUNED: dict[str, tuple[dict[str, Any], float]] = {"task arithmetic": (_SUM, 0.4), "TIES": (_TIES, 1.0), "trimmed mean": (_TRIMMED, 1.0)}
+"""Each method with the scale that its paper gives for want of validation data."""
+SWEEPS: dict[str, tuple[dict[str, Any], Sequence[float]]] = {
+    "task arithmetic": (_SUM, [round(0.1 * i, 1) for i in range(1, 11)]),
+    "TIES": (_TIES, [round(0.8 + 0.1 * i, 1) for i in range(18)]),
+}
 
 
 def run(seed: int) -> list[Row]:
     """Accuracy on the tasks of n experts, by method, for n = 2, 4, 8; and the mechanism on made vectors."""
     suite = make_suite(seed)
     rows = [row for n in COUNTS for row in _untuned(suite, n)]
-    rows += [row for n in (2, 8) for row in _tuned(suite, n)]
+    for n in (2, 8):
+        for name, (options, scales) in SWEEPS.items():
+            scale, merged = tuned(prepare_flat(suite.experts[:n], suite.base, **options), scales, suite, range(n))
+            rows.append({"condition": f"{name} tuned, n={n}", "accuracy": mean_accuracy(merged, suite.test[:n]), "scale": scale})
     rows += [{**row, "condition": f"{row['condition']}, Adam"} for row in _untuned(make_suite(seed, adam=True, experts=4), 4)]
     return rows + mechanism(seed)
 
 
 def _untuned(suite: Suite, n: int) -> list[Row]:
-    """Each method with the scale that its paper gives for want of validation data."""
     members, splits = suite.experts[:n], suite.test[:n]
-    ways: dict[str, tuple[dict[str, Any], float]] = {
-        "task arithmetic": ({"method": "task_arithmetic"}, 0.4),
-        "TIES": ({"method": "ties", "density": 0.2}, 1.0),
-        "trimmed mean": (_TRIMMED, 1.0),
-    }
-    rows: list[Row] = [
-        {"condition": f"base, n={n}", "accuracy": mean_accuracy(suite.base, splits)},
-        {"condition": f"experts, n={n}", "accuracy": float(np.mean([mean_accuracy(m, [s]) for m, s in zip(members, splits, strict=True)]))},
-    ]
-    for name, (options, scale) in ways.items():
-        merged = unflat(prepare([flat(m) for m in members], base=flat(suite.base), **options).at(scale), suite.base)
-        rows.append({"condition": f"{name}, n={n}", "accuracy": mean_accuracy(merged, splits)})
-    return rows
-
-
-def _tuned(suite: Suite, n: int) -> list[Row]:
-    """Both with the scale that is best on validation."""
-    rows = []
-    for name, options, scales in (
-        ("task arithmetic", {"method": "task_arithmetic"}, SWEEP_SUM),
-        ("TIES", {"method": "ties", "density": 0.2}, SWEEP_TIES),
-    ):
-        found = prepare([flat(m) for m in suite.experts[:n]], base=flat(suite.base), **options)
-        scale = best_scale(found, scales, suite.validation[:n], suite.base)
-        score = mean_accuracy(unflat(found.at(scale), suite.base), suite.test[:n])
-        rows.append({"condition": f"{name} tuned, n={n}", "accuracy": score, "scale": scale})
-    return rows
+    found = {"base": mean_accuracy(suite.base, splits), "experts": float(np.mean(list(map(accuracy, members, splits))))}
+    for name, (options, scale) in UNTUNED.items():
+        found[name] = mean_accuracy(unflat(prepare_flat(members, suite.base, **options).at(scale), suite.base), splits)
+    return [{"condition": f"{name}, n={n}", "accuracy": value} for name, value in found.items()]
 
 
 def mechanism(seed: int, tasks: int = 8, size: int = 20_000) -> list[Row]:
@@ -76,8 +62,6 @@ def mechanism(seed: int, tasks: int = 8, size: int = 20_000) -> list[Row]:
 
     Error: mean over tasks of |merged - true|^2 / |true|^2 on the task's own entries.
     """
-    import torch
-
     random = np.random.default_rng(seed)
     support = random.random((tasks, size)) < 0.1
     signal = np.where(support, random.standard_normal((tasks, size)), 0)
@@ -90,17 +74,21 @@ def mechanism(seed: int, tasks: int = 8, size: int = 20_000) -> list[Row]:
 
     large = np.abs(deltas) >= np.sort(np.abs(deltas), axis=1)[:, -size // 10][:, None]
     ties = {"method": "ties", "density": 0.1}
-    return [
-        {"condition": "made vectors, mean", "error": error(deltas, method="task_arithmetic", normalize=True)},
-        {"condition": "made vectors, trimmed mean", "error": error(deltas, **_TRIMMED)},
-        {"condition": "made vectors, TIES 20 %", "error": error(deltas, method="ties", density=0.2)},
-        {"condition": "made vectors, TIES 10 %", "error": error(deltas, **ties)},
-        {"condition": "made vectors, signs of the largest 10 % turned", "error": error(np.where(large, -deltas, deltas), **ties)},
-        {"condition": "made vectors, signs of the other 90 % turned", "error": error(np.where(large, deltas, -deltas), **ties)},
-    ]
+    errors = {
+        "mean": error(deltas, **_SUM, normalize=True),
+        "trimmed mean": error(deltas, **_TRIMMED),
+        "TIES 20 %": error(deltas, **_TIES),
+        "TIES 10 %": error(deltas, **ties),
+        "signs of the largest 10 % turned": error(np.where(large, -deltas, deltas), **ties),
+        "signs of the other 90 % turned": error(np.where(large, deltas, -deltas), **ties),
+    }
+    return [{"condition": f"made vectors, {name}", "error": value} for name, value in errors.items()]
 
 
-_MADE = "made vectors"
+def _errors(more: str, less: str) -> Measure:
+    return gap(f"made vectors, {more}", f"made vectors, {less}", "error")
+
+
 CHECKS = (
     *(
         claim(
@@ -112,19 +100,11 @@ CHECKS = (
         for n in COUNTS
     ),
     claim("TIES - task arithmetic, both tuned, n=2", gap("TIES tuned", "task arithmetic tuned", at="n=2"), above(0, "on average")),
-    claim("made vectors: error of the mean - of TIES 20 %", gap(f"{_MADE}, mean", f"{_MADE}, TIES 20 %", "error"), at_least(0.15)),
-    claim(
-        "made vectors: turning the largest 10 % of signs costs",
-        gap(f"{_MADE}, signs of the largest 10 % turned", f"{_MADE}, TIES 10 %", "error"),
-        at_least(1.0),
-    ),
-    invariant(
-        "made vectors: turning the other 90 % changes",
-        gap(f"{_MADE}, signs of the other 90 % turned", f"{_MADE}, TIES 10 %", "error"),
-        exactly(0),
-    ),
+    claim("made vectors: error of the mean - of TIES 20 %", _errors("mean", "TIES 20 %"), at_least(0.15)),
+    claim("made vectors: turning the largest 10 % of signs costs", _errors("signs of the largest 10 % turned", "TIES 10 %"), at_least(1.0)),
+    invariant("made vectors: turning the other 90 % changes", _errors("signs of the other 90 % turned", "TIES 10 %"), exactly(0)),
     control("without the election the margin is gone, n=2", gap("trimmed mean", "task arithmetic", at="n=2"), below(0.02, "on average")),
-    control("made vectors: error of the mean - of the trimmed mean", gap(f"{_MADE}, mean", f"{_MADE}, trimmed mean", "error"), below(0.05)),
+    control("made vectors: error of the mean - of the trimmed mean", _errors("mean", "trimmed mean"), below(0.05)),
     *(report(f"trimmed mean - task arithmetic, no validation, n={n}", gap("trimmed mean", "task arithmetic", at=f"n={n}")) for n in (4, 8)),
     report("TIES - task arithmetic, both tuned, n=8", gap("TIES tuned", "task arithmetic tuned", at="n=8")),
     report("TIES - task arithmetic, experts trained with Adam, n=4", gap("TIES", "task arithmetic", at="n=4, Adam")),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...engine.members import Prepared, prepare
 from ...networks import Batches, copied, fit, states, supervised
 
 State = dict[str, Any]
@@ -94,13 +95,20 @@ def mean_accuracy(state: Mapping[str, Tensor], splits: Sequence[Split]) -> float
     return sum(accuracy(state, split) for split in splits) / len(splits)
 
 
-def best_scale(prepared: Any, scales: Sequence[float], splits: Sequence[Split], like: Mapping[str, Tensor]) -> float:
-    """The scale with the highest mean accuracy on validation splits, the first of equals; prepared from flat weights."""
-    return max(scales, key=lambda scale: mean_accuracy(unflat(prepared.at(scale), like), splits))
+def prepare_flat(members: Sequence[State], base: State, **options: Any) -> Prepared:
+    """The merge of flat weights, ready for any scale: for methods whose paper ranks entries over the whole model."""
+    return prepare([flat(member) for member in members], base=flat(base), **options)
+
+
+def tuned(prepared: Prepared, scales: Sequence[float], suite: Suite, tasks: Sequence[int]) -> tuple[float, State]:
+    """The scale with the highest mean accuracy on these tasks' validation splits, the first of equals, and the merged weights."""
+    states = {scale: unflat(prepared.at(scale), suite.base) for scale in scales}
+    best = max(scales, key=lambda scale: mean_accuracy(states[scale], [suite.validation[task] for task in tasks]))
+    return best, states[best]
 
 
 def flat(state: Mapping[str, Tensor]) -> State:
-    """The same weights as one tensor, for methods whose paper ranks entries over the whole model."""
+    """The same weights as one tensor."""
     return {"all": states.flat(state)}
 
 
