@@ -101,10 +101,10 @@ def test_what_is_asked_twice_is_computed_once() -> None:
 
 def test_sums_and_bits(both: Kernels) -> None:
     steps = traced(lambda deltas, base, row: [deltas[0] > deltas[1], deltas[0]], 2)
-    sums, bits = np.zeros(2), [np.zeros(188, np.uint8)]
+    sums, bits = np.zeros(1), [np.zeros(188, np.uint8)]
     chunk = Chunk(0, 1500, [A.view(np.uint8), B.view(np.uint8)], ["F64"] * 2)
     assert both.measure(chunk, steps, sums, bits) == 0
-    assert sums == pytest.approx([(A > B).sum(), A.sum()])
+    assert sums == pytest.approx([A.sum()])
     assert np.array_equal(np.unpackbits(bits[0], count=1500, bitorder="little").astype(bool), A > B)
 
 

@@ -161,7 +161,7 @@ class Kernels(Protocol):
         """out = [base +] scale * the formula's one result."""
 
     def measure(self, chunk: Chunk, formula: Formula, sums: Floats, bits: Sequence[Bytes] = ()) -> int:
-        """Add the sum of each result to sums; the first results are conditions, whose bits are set in `bits`, lowest first."""
+        """Set the bits of the first results, which are conditions, in `bits`, lowest first; add the sum of each other result to sums."""
 
     def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats, *, squares: bool) -> int:
         """Add to out (n, 3): sums of magnitudes and of selected magnitudes, or the sum of selected squares."""

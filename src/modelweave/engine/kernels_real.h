@@ -335,8 +335,8 @@ EXPORT CLONES uint64_t NAME(mw_formula)(Inputs *in, uint64_t place, const Formul
     return bad;
 }
 
-/* Adds the sum of each result, block by block. The first `marks` results are conditions, which set the bits of their
- * own array, lowest bit first. */
+/* The first `marks` results are conditions, which set the bits of their own array, lowest bit first. Of each that follows the sum is added,
+ * block by block. */
 EXPORT CLONES uint64_t NAME(mw_measure)(Inputs *in, uint64_t place, const Formula *f, double *sums, int marks, uint8_t *const *bits) {
     REAL *b = malloc((in->n + 1) * BLOCK * sizeof(REAL)), *x = b + BLOCK;
     double *results = malloc((size_t)f->n_results * BLOCK * sizeof(double));
@@ -347,7 +347,7 @@ EXPORT CLONES uint64_t NAME(mw_measure)(Inputs *in, uint64_t place, const Formul
         long len = in->count - at < BLOCK ? in->count - at : BLOCK;
         bad |= NAME(load)(in, at, len, b, x, BLOCK);
         NAME(compute)(f, x, in->n, in->has_base ? b : NULL, place + (uint64_t)at, len, registers, results);
-        for (int j = 0; j < f->n_results; j++) sums[j] += sum_of(results + (long)j * BLOCK, len);
+        for (long j = marks; j < f->n_results; j++) sums[j - marks] += sum_of(results + j * BLOCK, len);
         for (int j = 0; j < marks; j++) {
             for (long k = 0; k < len; k++) keep[k] = results[(long)j * BLOCK + k] != 0;
             pack_bits(keep, len, bits[j], (uint64_t)at);

@@ -57,7 +57,7 @@ def _metadata(plans: Sequence[TensorPlan], labels: Sequence[str]) -> dict[str, s
 def _masking(bench: Workbench, plan: TensorPlan, rows: Sequence[int], file: TensorFile, found: dict[str, Sums]) -> Stages:
     formula = formula_of(plan, partial(_masks_and_sizes, plan))
     sums = total((yield [_task(bench, plan, formula, rows, file, *span) for span in spans(plan.count)]))
-    found[plan.name] = sums.reshape(-1, len(rows))[1:].T
+    found[plan.name] = sums.reshape(-1, len(rows)).T
 
 
 def _masks_and_sizes(plan: TensorPlan, deltas: Any, context: Context, **options: Any) -> list[Any]:
@@ -71,7 +71,7 @@ def _masks_and_sizes(plan: TensorPlan, deltas: Any, context: Context, **options:
 
 def _task(bench: Workbench, plan: TensorPlan, formula: Formula, rows: Sequence[int], file: TensorFile, start: int, stop: int) -> Task:
     def task(own: Scratch) -> Sums:
-        sums = np.zeros(len(formula.results))
+        sums = np.zeros(2 * len(rows))
         for chunk in bench.stream(own, plan, start, stop):
             bits = [np.zeros((chunk.count + 7) // 8, np.uint8) for _ in rows]
             bench.check(plan, bench.kernels.measure(chunk, formula, sums, bits))

@@ -102,7 +102,7 @@ class TorchKernels:
         base, deltas, flags = self._load(chunk)
         results = torch.stack(_results(formula, deltas, base, chunk.start)).double()
         for at in range(0, chunk.count, BLOCK):
-            sums += results[:, at : at + BLOCK].sum(1).numpy()
+            sums += results[len(bits) :, at : at + BLOCK].sum(1).numpy()
         for held, result in zip(bits, results, strict=False):
             found = np.packbits((result != 0).numpy(), bitorder="little")
             held[: len(found)] = found
