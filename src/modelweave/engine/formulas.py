@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checkpoints.dtypes import Bytes
 from ..recipes.planning.plan import TensorPlan
 from ..weights.formula import Formula, traced
 from ..weights.part import Context, Round, spec_of
@@ -33,19 +35,24 @@ def formula_job(bench: Workbench, plan: TensorPlan) -> Stages:
     scale = plan.scale
     seen: tuple[Any, ...] = ()
     rows: NDArray[np.float64] | None = None
+    reached: list[Bytes] = []
     for measure in spec.rounds:
         if measure.kind == "rows":
             rows = np.concatenate((yield _row_tasks(bench, plan, measure, seen)))
             seen = (*seen, _ROW)
         else:
-            find_out = _ranked if measure.kind == "ranked" else _summed
+            find_out = partial(_ranked, reached) if measure.kind == "ranked" else _summed
             seen = (*seen, (yield from find_out(bench, plan, measure, seen, rows)))
     direction = formula_of(plan, lambda deltas, context, **options: [part(deltas, context, **options)], seen, rows)
 
-    def compute(chunk: Chunk, out: Room, dtype: str) -> int:
-        return bench.kernels.formula(chunk, direction, out, dtype, scale=scale, add_base=bench.add_base)
+    def writing(start: int, stop: int, bits: Bytes | None) -> Task:
+        def compute(chunk: Chunk, out: Room, dtype: str) -> int:
+            only = None if bits is None else bits[(chunk.start - start) // 8 :]
+            return bench.kernels.formula(chunk, direction, out, dtype, scale=scale, add_base=bench.add_base, only=only)
 
-    yield [_writing(bench, plan, compute, *span) for span in spans(plan.count)]
+        return lambda own: bench.transform(own, plan, start, stop, compute)
+
+    yield [writing(*span, reached[i] if reached else None) for i, span in enumerate(spans(plan.count))]
 
 
 def formula_of(plan: TensorPlan, part: Callable[..., Any], seen: tuple[Any, ...] = (), rows: NDArray[np.float64] | None = None) -> Formula:
@@ -61,12 +68,10 @@ def formula_of(plan: TensorPlan, part: Callable[..., Any], seen: tuple[Any, ...]
     return found if rows is None else replace(found, rows=rows, row=last_axis(plan.shape))
 
 
-def _writing(bench: Workbench, plan: TensorPlan, compute: Callable[[Chunk, Room, str], int], start: int, stop: int) -> Task:
-    return lambda own: bench.transform(own, plan, start, stop, compute)
-
-
-def _ranked(bench: Workbench, plan: TensorPlan, measure: Round, seen: tuple[Any, ...], rows: NDArray[np.float64] | None) -> Found:
-    """Stages that end in the values of the ranks, (formulas, ranks)."""
+def _ranked(
+    reached: list[Bytes], bench: Workbench, plan: TensorPlan, measure: Round, seen: tuple[Any, ...], rows: NDArray[np.float64] | None
+) -> Found:
+    """Stages that end in the values of the ranks, (formulas, ranks); reached: takes the bits outside which a sparse direction is 0."""
     ranks: list[Any] = []
 
     def values(deltas: Any, context: Context, **options: Any) -> Any:
@@ -77,7 +82,7 @@ def _ranked(bench: Workbench, plan: TensorPlan, measure: Round, seen: tuple[Any,
     formula = formula_of(plan, values, seen, rows)
     first = len(plan.inputs) + 1
     edges = [[_edge(first + i, rank, plan.count) for rank in wanted] for i, wanted in enumerate(ranks)]
-    yield from find(bench, plan, [edge for own in edges for edge in own], formula=formula)
+    yield from find(bench, plan, [edge for own in edges for edge in own], formula=formula, reached=reached if measure.sparse else None)
     return np.array([[value_of(edge.pattern) for edge in own] for own in edges])
 
 

@@ -262,6 +262,14 @@ static void pack_bits(const uint8_t *keep, long n, uint8_t *bits, uint64_t from)
     }
 }
 
+/* Set the bits of the places where one of n results' keys is at least its least. */
+CLONES static void mark_reached(const uint32_t *restrict keys, long n, long len, const uint32_t *least, uint8_t *bits, uint64_t from) {
+    uint8_t keep[BLOCK] = {0};
+    for (long j = 0; j < n; j++)
+        for (long k = 0; k < len; k++) keep[k] |= keys[j * BLOCK + k] >= least[j];
+    pack_bits(keep, len, bits, from);
+}
+
 static float small_float(int byte, int exponent_bits, int mantissa_bits, int ieee) {
     int bias = (1 << (exponent_bits - 1)) - 1, e = byte >> mantissa_bits & ((1 << exponent_bits) - 1), m = byte & ((1 << mantissa_bits) - 1);
     float sign = byte & 0x80 ? -1.0f : 1.0f;

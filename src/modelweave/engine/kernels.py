@@ -97,7 +97,8 @@ class Histogram(NamedTuple):
     (plus one) of each; `held` altogether, and where there is room for so many the patterns themselves in `collected`.
 
     With energy (inputs,) the first query is of the variance: squares at places above are summed, and values (room, inputs) holds what
-    stands at the places that it collected.
+    stands at the places that it collected. With `least_keys`, one for each result of the formula, bits of `reached` are set, lowest first
+    and from element `start` on, where a result's key is at least that.
     """
 
     outside: NDArray[np.uint64]
@@ -108,6 +109,9 @@ class Histogram(NamedTuple):
     held: NDArray[np.int64]
     energy: Floats | None = None
     values: NDArray[Any] | None = None
+    least_keys: NDArray[np.uint32] | None = None
+    reached: Bytes | None = None
+    start: int = 0
 
     @classmethod
     def empty(cls, queries: int, collected: NDArray[Any], energy: Floats | None = None, values: NDArray[Any] | None = None) -> Histogram:
@@ -157,8 +161,18 @@ class Kernels(Protocol):
     def histogram(self, chunk: Chunk, queries: NDArray[Any], into: Histogram, formula: Formula | None = None) -> int:
         """Add the chunk to the histogram of each query."""
 
-    def formula(self, chunk: Chunk, formula: Formula, out: Room, dtype: str, *, scale: float = 1.0, add_base: bool = True) -> int:
-        """out = [base +] scale * the formula's one result."""
+    def formula(
+        self,
+        chunk: Chunk,
+        formula: Formula,
+        out: Room,
+        dtype: str,
+        *,
+        scale: float = 1.0,
+        add_base: bool = True,
+        only: Bytes | None = None,
+    ) -> int:
+        """out = [base +] scale * the formula's one result; `only`: bits of the entries, lowest first, outside which the result is 0."""
 
     def measure(self, chunk: Chunk, formula: Formula, sums: Floats, bits: Sequence[Bytes] = ()) -> int:
         """Set the bits of the first results, which are conditions, in `bits`, lowest first; add the sum of each other result to sums."""
@@ -291,6 +305,7 @@ class CompiledKernels:
         )
 
     def histogram(self, chunk: Chunk, queries: NDArray[Any], into: Histogram, formula: Formula | None = None) -> int:
+        reached = None if into.reached is None else into.reached[(chunk.start - into.start) // 8 :]
         return self._call(
             "histogram",
             chunk,
@@ -308,6 +323,8 @@ class CompiledKernels:
             ctypes.c_long(into.collected.shape[1]),
             _at(into.energy),
             _at(into.values),
+            _at(into.least_keys),
+            _at(reached),
         )
 
     def selected_sums(self, chunk: Chunk, selections: NDArray[Any], shared: NDArray[Any] | None, out: Floats, *, squares: bool) -> int:
@@ -322,9 +339,19 @@ class CompiledKernels:
     def balance(self, chunk: Chunk, selections: NDArray[Any], out: Floats) -> int:
         return self._call("balance", chunk, ctypes.c_uint64(chunk.start), _at(selections), _at(out))
 
-    def formula(self, chunk: Chunk, formula: Formula, out: Room, dtype: str, *, scale: float = 1.0, add_base: bool = True) -> int:
-        place = ctypes.c_uint64(chunk.start)
-        return self._write("formula", chunk, out, dtype, place, _formula(formula), ctypes.c_double(scale), ctypes.c_int(add_base))
+    def formula(
+        self,
+        chunk: Chunk,
+        formula: Formula,
+        out: Room,
+        dtype: str,
+        *,
+        scale: float = 1.0,
+        add_base: bool = True,
+        only: Bytes | None = None,
+    ) -> int:
+        how = (ctypes.c_double(scale), ctypes.c_int(add_base), _at(only))
+        return self._write("formula", chunk, out, dtype, ctypes.c_uint64(chunk.start), _formula(formula), *how)
 
     def measure(self, chunk: Chunk, formula: Formula, sums: Floats, bits: Sequence[Bytes] = ()) -> int:
         marks = (ctypes.c_void_p * max(len(bits), 1))(*(array.ctypes.data for array in bits))

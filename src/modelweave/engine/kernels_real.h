@@ -267,10 +267,11 @@ CLONES static void NAME(take_energy)(const REAL *restrict x, int n, long len, co
 /* For each query: how many magnitudes lie below lo and above; how many lie in each of `bins` bins of 2^shift patterns from lo on, with the
  * least and most (plus one) pattern of each; how many patterns that are (held), and the patterns themselves, relative to lo, as long as
  * there is room for all of them. A query's input n stands for the variance over all inputs, n + 1 and more for the keys of a formula's
- * results; with energy (n sums) the first query is of the variance, and taken has room for n at each collected place. */
+ * results; with energy (n sums) the first query is of the variance, and taken has room for n at each collected place. With least_keys, one a
+ * result, the bits of `reached` are set where a result's key is at least that. */
 EXPORT CLONES uint64_t NAME(mw_histogram)(Inputs *in, uint64_t place, const Formula *f, Query *queries, int n_queries, int bins,
                             uint64_t *outside, uint32_t *counts, uint64_t *least, uint64_t *most, UINT *collected, int64_t *held, long room,
-                            double *energy, REAL *taken) {
+                            double *energy, REAL *taken, const uint32_t *least_keys, uint8_t *reached) {
     REAL *b = malloc((in->n + 3) * BLOCK * sizeof(REAL)), *mean = b + BLOCK, *var = mean + BLOCK, *x = var + BLOCK;
     UINT *picked = malloc((BLOCK + 16) * sizeof(UINT));
     uint16_t where[BLOCK];
@@ -287,6 +288,7 @@ EXPORT CLONES uint64_t NAME(mw_histogram)(Inputs *in, uint64_t place, const Form
         if (f) {
             NAME(compute)(f, x, in->n, in->has_base ? b : NULL, place + (uint64_t)at, len, registers, results);
             for (long k = 0; k < f->n_results * BLOCK; k++) keys[k] = key_of(results[k]);
+            if (least_keys) mark_reached(keys, f->n_results, len, least_keys, reached, (uint64_t)at);
         }
         for (int q = 0; q < n_queries; q++) {
             Query *query = &queries[q];
@@ -315,17 +317,36 @@ EXPORT CLONES uint64_t NAME(mw_histogram)(Inputs *in, uint64_t place, const Form
     return bad;
 }
 
-/* out = [base +] scale * the formula's one result. */
-EXPORT CLONES uint64_t NAME(mw_formula)(Inputs *in, uint64_t place, const Formula *f, double scale, int add_base, Output *out) {
-    REAL *b = malloc((in->n + 2) * BLOCK * sizeof(REAL)), *direction = b + BLOCK, *x = direction + BLOCK;
+/* The places of a block whose bits are set, and how many they are. */
+static long NAME(places_of)(const uint8_t *bits, uint64_t from, long len, uint16_t *restrict places) {
+    long m = 0;
+    for (long k = 0; k < len; k++) places[m] = (uint16_t)k, m += bits[(from + (uint64_t)k) >> 3] >> ((from + (uint64_t)k) & 7) & 1;
+    return m;
+}
+
+/* out = [base +] scale * the formula's one result; where `only` is given and its bit is not set, the result is 0. */
+EXPORT CLONES uint64_t NAME(mw_formula)(Inputs *in, uint64_t place, const Formula *f, double scale, int add_base, const uint8_t *only,
+                                        Output *out) {
+    REAL *b = malloc((in->n + 3) * BLOCK * sizeof(REAL)), *direction = b + BLOCK, *ground = direction + BLOCK, *x = ground + BLOCK;
+    uint16_t places[BLOCK];
     void *registers = NAME(registers)(f, in->n);
     double result[BLOCK];
     uint64_t bad = 0;
     for (long at = 0; at < in->count; at += BLOCK) {
         long len = in->count - at < BLOCK ? in->count - at : BLOCK;
         bad |= NAME(load)(in, at, len, b, x, BLOCK);
-        NAME(compute)(f, x, in->n, in->has_base ? b : NULL, place + (uint64_t)at, len, registers, result);
-        for (long k = 0; k < len; k++) direction[k] = (REAL)result[k];
+        if (only && !f->rows) {
+            long m = NAME(places_of)(only, (uint64_t)at, len, places);
+            for (int i = 0; i < in->n; i++)
+                for (long j = 0; j < m; j++) x[(long)i * BLOCK + j] = x[(long)i * BLOCK + places[j]];
+            for (long j = 0; in->has_base && j < m; j++) ground[j] = b[places[j]];
+            NAME(compute)(f, x, in->n, in->has_base ? ground : NULL, 0, m, registers, result);
+            for (long k = 0; k < len; k++) direction[k] = 0;
+            for (long j = 0; j < m; j++) direction[places[j]] = (REAL)result[j];
+        } else {
+            NAME(compute)(f, x, in->n, in->has_base ? b : NULL, place + (uint64_t)at, len, registers, result);
+            for (long k = 0; k < len; k++) direction[k] = (REAL)result[k];
+        }
         NAME(finish)(direction, in->has_base && add_base ? b : NULL, (REAL)scale, len);
         bad |= (uint64_t)NAME(encode)(direction, (int)out->dtype, len, room_for(out, len)) << 62;
     }

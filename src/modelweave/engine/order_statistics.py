@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checkpoints.dtypes import Bytes
 from ..recipes.planning.plan import TensorPlan
 from ..weights.formula import Formula
 from .kernels import BINS, BLOCK, OUTPUT_BIT, QUERY, Chunk, Histogram
@@ -69,9 +70,18 @@ class Edge:
 
 
 def find(
-    bench: Workbench, plan: TensorPlan, edges: list[Edge], *, counted: bool = False, formula: Formula | None = None
+    bench: Workbench,
+    plan: TensorPlan,
+    edges: list[Edge],
+    *,
+    counted: bool = False,
+    formula: Formula | None = None,
+    reached: list[Bytes] | None = None,
 ) -> Generator[list[Task], list[Any], None]:
-    """Stages that settle every edge, all of the formula's results when there is one; counted: also count the non-zero entries first."""
+    """Stages that settle every edge, all of the formula's results when there is one; counted: also count the non-zero entries first.
+
+    reached: takes bits for each span, of the entries where a result may reach its first edge; stays empty where that is not known.
+    """
     if not edges:
         return
     space = pattern_space(plan) if formula is None else _KEYS
@@ -79,6 +89,9 @@ def find(
         edge.lo, edge.width = lo, width
     parts = spans(plan.count)
     first = counted
+    floor = {edge.input: (edge, edge.lo) for edge in reversed(edges)}
+    least = None if reached is None else np.array([lo for _, (_, lo) in sorted(floor.items())], np.uint32)
+    bits: list[Bytes] = []
     while open_edges := [e for e in edges if e.pattern < 0]:
         queries = np.zeros(len(open_edges) + first, QUERY)
         for query, edge in zip(queries, open_edges, strict=False):
@@ -86,7 +99,8 @@ def find(
         if first:  # a histogram of zeros alone
             queries[-1]["input"], queries[-1]["width"] = open_edges[0].input, 1
         with_energy = open_edges[0].with_energy
-        results: list[_Counted] = yield [_counting(bench, plan, start, stop, queries, with_energy, formula) for start, stop in parts]
+        results: list[_Counted] = yield [_counting(bench, plan, start, stop, queries, with_energy, formula, least) for start, stop in parts]
+        bits, least = bits or [r.reached for r in results if r.reached is not None], None
         for i, edge in enumerate(open_edges):
             if first:
                 edge.nonzero = sum(r.brackets[-1].above for r in results)
@@ -94,6 +108,8 @@ def find(
             if edge.with_energy:
                 edge.energy, edge.with_energy = _energy(edge, results), False
         first = False
+    if reached is not None and all(edge.pattern >= lo for edge, lo in floor.values()):
+        reached.extend(bits)
 
 
 class _Bracket(NamedTuple):
@@ -113,6 +129,7 @@ class _Counted(NamedTuple):
     brackets: list[_Bracket]
     energy: NDArray[np.float64] | None
     values: NDArray[Any] | None
+    reached: Bytes | None = None
 
 
 def value_of(key: int) -> float:
@@ -122,7 +139,14 @@ def value_of(key: int) -> float:
 
 
 def _counting(
-    bench: Workbench, plan: TensorPlan, start: int, stop: int, queries: NDArray[Any], with_energy: bool, formula: Formula | None
+    bench: Workbench,
+    plan: TensorPlan,
+    start: int,
+    stop: int,
+    queries: NDArray[Any],
+    with_energy: bool,
+    formula: Formula | None,
+    least: NDArray[np.uint32] | None,
 ) -> Task:
     def task(own: Scratch) -> _Counted:
         pattern, real = (np.uint64, np.float64) if plan.wide else (np.uint32, np.float32)
@@ -131,13 +155,15 @@ def _counting(
         into = Histogram.empty(len(queries), own.take("collected", len(queries) * room * width).view(pattern).reshape(len(queries), room))
         if with_energy:
             into = into._replace(energy=np.zeros(n), values=own.take("values", room * n * width).view(real).reshape(room, n))
+        if least is not None:
+            into = into._replace(least_keys=least, reached=np.zeros((stop - start + 7) // 8, np.uint8), start=start)
         for chunk in bench.stream(own, plan, start, stop):
             bench.check(plan, bench.kernels.histogram(chunk, queries, into, formula))
         patterns = [row[:held].copy() if held <= room else None for row, held in zip(into.collected, into.held.tolist(), strict=True)]
         outside = into.outside.tolist()
         brackets = [_Bracket(*o, *rest) for o, *rest in zip(outside, into.counts, into.least, into.most, patterns, strict=True)]
         if into.values is None or patterns[0] is None:
-            return _Counted(brackets, None, None)
+            return _Counted(brackets, None, None, into.reached)
         return _Counted(brackets, into.energy, into.values[: len(patterns[0])].copy())
 
     return task

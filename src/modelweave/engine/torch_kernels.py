@@ -66,6 +66,10 @@ class TorchKernels:
     def histogram(self, chunk: Chunk, queries: NDArray[Any], into: Histogram, formula: Formula | None = None) -> int:
         base, deltas, flags = self._load(chunk)
         results = [] if formula is None else _results(formula, deltas, base, chunk.start)
+        if into.least_keys is not None and into.reached is not None:
+            found = torch.stack([_keys(result) >= int(least) for result, least in zip(results, into.least_keys, strict=True)]).any(0)
+            bits, at = np.packbits(found.numpy(), bitorder="little"), (chunk.start - into.start) // 8
+            into.reached[at : at + len(bits)] = bits
         for q, query in enumerate(queries):
             lo, width, shift, which = (int(query[name]) for name in ("lo", "width", "shift", "input"))
             if which > len(deltas):
@@ -93,9 +97,21 @@ class TorchKernels:
             np.maximum(into.most[q], most.numpy().astype(np.uint64), out=into.most[q])
         return flags
 
-    def formula(self, chunk: Chunk, formula: Formula, out: Any, dtype: str, *, scale: float = 1.0, add_base: bool = True) -> int:
+    def formula(
+        self,
+        chunk: Chunk,
+        formula: Formula,
+        out: Any,
+        dtype: str,
+        *,
+        scale: float = 1.0,
+        add_base: bool = True,
+        only: Bytes | None = None,
+    ) -> int:
         base, deltas, flags = self._load(chunk)
         direction = _results(formula, deltas, base, chunk.start)[0].to(deltas.dtype)
+        if only is not None:
+            direction = torch.where(torch.from_numpy(np.unpackbits(only, count=chunk.count, bitorder="little")) != 0, direction, 0.0)
         return flags | self._finish(direction, base if add_base else None, scale, out, dtype)
 
     def measure(self, chunk: Chunk, formula: Formula, sums: Floats, bits: Sequence[Bytes] = ()) -> int:

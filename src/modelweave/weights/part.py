@@ -85,10 +85,12 @@ class Round:
     "sums": formulas, whose sums over the tensor are found, (formulas,). "ranked": formulas and ascending ranks, from 0 or, negative, from
     the largest; found are the exact values of these ranks, compared as float32, (formulas, ranks). "rows": a function of torch tensors
     (members, rows, entries); found is one value a row, for the entries of that row.
+    sparse: of ranks, that the direction is 0 where no formula reaches the value of its first rank.
     """
 
     kind: Literal["sums", "ranked", "rows"]
     measure: Callable[..., Any]
+    sparse: bool = False
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def edges(deltas: Any, context: Context, *, variant: str, clip: float | None = N
     return _scores(deltas, context, variant)[0], [[cut, -1] for cut in cuts]
 
 
-@formula("variant", "clip", rounds=(Round("ranked", bounds), Round("sums", masses), Round("ranked", edges)), wide=True)
+@formula("variant", "clip", rounds=(Round("ranked", bounds), Round("sums", masses), Round("ranked", edges, sparse=True)), wide=True)
 def pcb(deltas: Any, context: Context, *, variant: str, clip: float | None = None) -> Any:
     """sum_j share_j weight_j c_j / sum_j share_j, entry by entry; c_j is d_j with clipped magnitudes, share_j its score beyond a quantile.
 
