@@ -95,6 +95,14 @@ def test_many_values_share_few_registers(both: Kernels) -> None:
     assert computed(both, lambda deltas, base, row: sum(abs(deltas[0] - i) for i in range(40)), A) == pytest.approx(expected)
 
 
+def test_entries_that_are_left_out_are_the_base(both: Kernels) -> None:
+    only, out = np.random.default_rng(3).random(1500) < 0.3, np.empty(8 * 1500, np.uint8)
+    chunk = Chunk(0, 1500, [A.view(np.uint8)], ["F64"], B.view(np.uint8), "F64")
+    steps = traced(lambda deltas, base, row: [deltas[0] * base], 1)
+    both.formula(chunk, steps, out, "F64", only=np.packbits(only, bitorder="little"))
+    assert np.array_equal(out.view(np.float64), np.where(only, B + (A - B) * B, B))
+
+
 def test_what_is_asked_twice_is_computed_once() -> None:
     assert len(traced(lambda deltas, base, row: [abs(deltas[0]) + abs(deltas[0])], 1).steps) == 2
 

@@ -71,7 +71,7 @@ def _masks_and_sizes(plan: TensorPlan, deltas: Any, context: Context, **options:
 
 def _task(bench: Workbench, plan: TensorPlan, formula: Formula, rows: Sequence[int], file: TensorFile, start: int, stop: int) -> Task:
     def task(own: Scratch) -> Sums:
-        sums = np.zeros(2 * len(rows))
+        sums = np.zeros(len(formula.results) - len(rows))
         for chunk in bench.stream(own, plan, start, stop):
             bits = [np.zeros((chunk.count + 7) // 8, np.uint8) for _ in rows]
             bench.check(plan, bench.kernels.measure(chunk, formula, sums, bits))

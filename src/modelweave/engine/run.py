@@ -111,7 +111,7 @@ def footprint(plan: TensorPlan) -> int:
         drawn = plan.draws * members * (plan.count // 8)
         return held + drawn + members * 2 * 20 * BINS * len(spans(plan.count)) + collected
     if any(found.kind == "ranked" for found in spec.rounds):
-        return held + len(plan.inputs) * (plan.count // 20 * 4 + 2 * 20 * BINS * len(spans(plan.count)))
+        return held + len(plan.inputs) * (plan.count // 20 * 4 + 2 * 20 * BINS * len(spans(plan.count))) + plan.count // 8
     return held + plan.whole_bytes
 
 
