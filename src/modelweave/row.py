@@ -29,6 +29,7 @@ class Parameter:
 
     scope: `shared` (one value a tensor), `model` (one a member, the base has none) or `input` (one a member, base included).
     sets: the field of the plan that it sets, where the engine acts on it and not a part alone.
+    example: the value in examples and generated tests, the default unless it shows nothing; None: left out there.
     """
 
     name: str
@@ -42,10 +43,17 @@ class Parameter:
     aliases: tuple[str, ...] = ()
     help: str = ""
     sets: Setting | None = None
+    example: Any = REQUIRED
 
     @property
     def required(self) -> bool:
         return self.default is REQUIRED
+
+    @property
+    def shown(self) -> Any:
+        """The value in examples; None for a parameter that is left out."""
+        value = self.default if self.example is REQUIRED else self.example
+        return None if value is REQUIRED else value
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -17,8 +17,6 @@ from modelweave.weights.method import Method
 from modelweave.weights.part import spec_of
 
 ROWS = list(METHODS.values())
-REQUIRED = {"t": 0.3, "weight": 1.0}
-CHOSEN = {"density": 0.5, "epsilon": 0.2, "gamma": 0.1, "select_topk": 0.5}
 SHAPES = [(9, 14), (33,), (1,), (), (0, 4), (3, 2, 5, 2)]
 
 
@@ -35,11 +33,8 @@ def count_of(row: Method) -> int:
 
 
 def options_of(row: Method, *, thinned: bool = True) -> dict[str, Any]:
-    known = {p.name for p in row.parameters}
-    chosen = {name: value for name, value in CHOSEN.items() if name in known} if thinned else {}
-    if row.name in ("ram", "ramplus_tl"):
-        chosen["epsilon"] = 1e-5
-    return chosen | {p.name: REQUIRED[p.name] for p in row.parameters if p.required}
+    """The values of the row's example; thinned: those too that select entries, in place of defaults."""
+    return {p.name: p.shown for p in row.parameters if p.shown is not None and (thinned or p.required)}
 
 
 def inputs(row: Method, shape: tuple[int, ...] = (9, 14), dtype: torch.dtype = torch.float32, seed: int = 0) -> tuple[Any, list[Any]]:
@@ -99,8 +94,6 @@ def test_members_equal_to_the_base_give_the_base(row: Method) -> None:
 def test_identical_members_give_themselves(row: Method, dtype: torch.dtype) -> None:
     base, members = inputs(row, dtype=dtype)
     base = base if row.needs.base == "required" else dict(members[0])
-    if row.name in ("nearswap", "arcee_fusion"):  # these move towards the other model: identical means equal to the base
-        base = dict(members[0])
     options = options_of(row, thinned=False)
     needs_base = row.needs.base in ("required", "first")
     merged = modelweave.merge([members[0]] * len(members), method=row.name, base=base if needs_base else None, **options)["w"]
@@ -284,6 +277,7 @@ def test_a_misspelt_parameter_is_refused_with_the_nearest(row: Method) -> None:
 @by_name(ROWS)
 def test_rows_say_what_they_are(row: Method) -> None:
     assert row.source and row.parts
+    assert all(p.shown is not None for p in row.parameters if p.required)
     assert row.needs.min_models <= (row.needs.max_models or 99)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -10,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..row import Parameter, Row
+from ..row import Row
 
 Property = Literal["order_free", "exact_on_identical", "in_span", "seeded", "zero_delta_is_base", "single_is_itself"]
 
@@ -19,8 +18,6 @@ _BASES = {
     "optional": "a base is optional",
     "input": "no base; one that is given counts as a model",
 }
-_STARTS = {"density": 0.5, "int8_mask": None}
-"""Values for an example where the default would show nothing; None for what is read for another tool's sake only."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ class Method(Row):
     @property
     def example(self) -> dict[str, Any]:
         """A recipe with every parameter that has something to say."""
-        starts = {p.name: (p.scope, _start(p)) for p in self.parameters}
+        starts = {p.name: (p.scope, p.shown) for p in self.parameters}
         own = {name: value for name, (scope, value) in starts.items() if scope != "shared" and value is not None}
         shared = {name: value for name, (scope, value) in starts.items() if scope == "shared" and value is not None}
         # the first of two models is the base itself
@@ -149,10 +146,3 @@ class Method(Row):
             **({"parameters": shared} if shared else {}),
             **({"out_dtype": "float32"} if kept else {"dtype": "bfloat16"}),
         }
-
-
-def _start(parameter: Parameter) -> Any:
-    """A value to start from; None where the default says all."""
-    if not parameter.required:
-        return _STARTS.get(parameter.name, parameter.default)
-    return 0.001 if parameter.at_least == 0 and parameter.at_most == math.inf else 0.5

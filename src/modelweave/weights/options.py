@@ -5,7 +5,9 @@ from __future__ import annotations
 from ..row import Parameter
 
 WEIGHT = Parameter("weight", "float", 1.0, scope="model", help="the member's coefficient")
-DENSITY = Parameter("density", "float", 1.0, scope="model", above=0, at_most=1, help="share of the member's changes that is kept")
+DENSITY = Parameter(
+    "density", "float", 1.0, scope="model", above=0, at_most=1, help="share of the member's changes that is kept", example=0.5
+)
 SCOPE = Parameter("scope", "str", "tensor", choices=("tensor", "model"), help="within what changes are ranked", sets="ranked_over")
 SCALE = Parameter("scale", "float", 1.0, aliases=("lambda",), help="factor on the combined change", sets="scale")
 

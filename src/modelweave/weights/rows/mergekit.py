@@ -37,7 +37,7 @@ _TIES_OPTIONS = (
     Parameter("divisor", "str", "weights", choices=("weights", "count"), help="what normalize divides by: weights, or members that agree"),
 )
 _REFERENCE_TIES = {"density": 0.2, "scope": "model", "trim": "reference", "votes": "plain", "zero_sign": "majority", "divisor": "count"}
-_INT8 = Parameter("int8_mask", "bool", False, help="read for mergekit's sake; votes need no mask memory here")
+_INT8 = Parameter("int8_mask", "bool", False, help="read for mergekit's sake; votes need no mask memory here", example=None)
 
 
 def _inside(options: Mapping[str, Any]) -> str | None:
@@ -73,7 +73,7 @@ ROWS: tuple[Method, ...] = (
         group="averages and sums",
         purpose="fine-tunes of one base, much alike",
         combine=linear,
-        parameters=(Parameter("weight", "float", scope="input", help="the model's coefficient"), normalize_option(True)),
+        parameters=(Parameter("weight", "float", scope="input", help="the model's coefficient", example=0.5), normalize_option(True)),
         keeps=frozenset({"order_free", "exact_on_identical", "in_span", "single_is_itself"}),
         paper=8,
     ),
@@ -96,7 +96,7 @@ ROWS: tuple[Method, ...] = (
         group="averages and sums",
         purpose="two models, a point on the arc between",
         combine=slerp,
-        parameters=(Parameter("t", "float", help="0 is the base, 1 the other model"),),
+        parameters=(Parameter("t", "float", help="0 is the base, 1 the other model", example=0.5),),
         needs=Needs("first", 1, 1),
         keeps=frozenset({"exact_on_identical", "in_span"}),
         paper=49,
@@ -287,7 +287,9 @@ ROWS: tuple[Method, ...] = (
         per_delta=(keep_varied,),
         combine=energy_consensus,
         parameters=(
-            Parameter("select_topk", "float", 1.0, at_least=0, at_most=1, help="share of places kept, by variance over the members"),
+            Parameter(
+                "select_topk", "float", 1.0, at_least=0, at_most=1, help="share of places kept, by variance over the members", example=0.5
+            ),
             _INT8,
         ),
         needs=Needs("required", 1),
@@ -341,9 +343,9 @@ ROWS: tuple[Method, ...] = (
         group="one model",
         purpose="adopt another model where it is near",
         combine=nearswap,
-        parameters=(Parameter("t", "float", at_least=0, help="the longest step, in the units of the weights"),),
+        parameters=(Parameter("t", "float", at_least=0, help="the longest step, in the units of the weights", example=0.001),),
         needs=Needs("required", 1, 1),
-        keeps=frozenset({"exact_on_identical", "zero_delta_is_base"}),
+        keeps=frozenset({"zero_delta_is_base"}),
     ),
     Method(
         "arcee_fusion",
@@ -354,7 +356,7 @@ ROWS: tuple[Method, ...] = (
         purpose="take only the other's important changes",
         combine=arcee_fusion,
         needs=Needs("required", 1, 1),
-        keeps=frozenset({"exact_on_identical", "zero_delta_is_base"}),
+        keeps=frozenset({"zero_delta_is_base"}),
         note="quartiles are exact at every size; mergekit samples above a million entries",
     ),
     Method(
