@@ -61,7 +61,13 @@ class Sums:
 
 @dataclass(frozen=True)
 class Comparison(Grouped[Sums]):
-    """groups: in the order of the first checkpoint."""
+    """How two checkpoints differ, in sums of tensors.
+
+    Attributes:
+        groups: one a kind of module and layer, in the order of the first checkpoint.
+        skipped: tensors that were not compared, each with the reason.
+        with_base: whether there was a base to take task vectors from.
+    """
 
     with_base: bool = False
 
@@ -74,9 +80,17 @@ def compare(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Compare every floating tensor that both (and the base) have in one shape. threads, progress: as of `walk`.
+    """Compare every floating tensor that both (and the base) have in one shape.
 
-    Raises CompatibilityError where there is nothing to compare.
+    Args:
+        a: the first checkpoint, which differences are relative to.
+        b: the second.
+        base: where both come from; with it their changes are compared, too.
+        threads: tensors at a time, by default one a core and at most 8; the numbers do not depend on it.
+        progress: called with what is done and what there is to do, in bytes.
+
+    Raises:
+        CompatibilityError: where there is nothing to compare.
 
     >>> from modelweave.checkpoints.open import open_checkpoint
     >>> import numpy as np

@@ -36,7 +36,16 @@ def grid(comparison: Comparison, key: str) -> tuple[list[str], list[str], NDArra
 
 
 def draw_diff(comparison: Comparison, file: str | Path, labels: Sequence[str] = ()) -> None:
-    """Write the heat map as an image; the file's ending says which kind. labels: of A and B, for the title. Needs matplotlib."""
+    """Write the heat map of a comparison as an image. Needs matplotlib.
+
+    Args:
+        comparison: as `compare` gives it.
+        file: its ending says which kind.
+        labels: of A and B, for the title.
+
+    Raises:
+        OutputError: where the file cannot be written.
+    """
     panels = PLAIN + (TASKS if comparison.with_base else ())
     kinds, columns, _ = grid(comparison, "relative")
     figure = new_figure(3 + max(4, 0.22 * len(columns)) * len(panels), (2 if labels else 1.6) + 0.3 * len(kinds))

@@ -45,7 +45,12 @@ class Summary:
 
 
 def tensor_rows(checkpoint: Checkpoint, *, collapse: bool = True, contains: str = "") -> list[TensorRow]:
-    """The tensors whose name contains a text, in the checkpoint's order; layers of one shape and type in one row unless told otherwise.
+    """The tensors of a checkpoint, in its order.
+
+    Args:
+        checkpoint: of which only headers are read.
+        collapse: whether layers of one shape and type are one row.
+        contains: a text that is in the names.
 
     >>> from modelweave.checkpoints.open import open_checkpoint
     >>> import numpy as np
@@ -69,7 +74,17 @@ def tensor_rows(checkpoint: Checkpoint, *, collapse: bool = True, contains: str 
 
 
 def summarize(checkpoint: Checkpoint) -> Summary:
-    """Totals over all tensors, and what is told beside them."""
+    """Totals over all tensors, and what is told beside them.
+
+    Args:
+        checkpoint: of which only headers are read.
+
+    >>> from modelweave.checkpoints.open import open_checkpoint
+    >>> import numpy as np
+    >>> summary = summarize(open_checkpoint({f"h.{i}.w": np.zeros((2, 3), np.float32) for i in range(4)}))
+    >>> summary.parameters, summary.bytes, summary.stacks
+    (24, 96, {'h': 4})
+    """
     dtypes: dict[str, tuple[int, int]] = {}
     for ref in checkpoint.values():
         tensors, parameters = dtypes.get(ref.stored, (0, 0))

@@ -97,7 +97,13 @@ def nothing(members: int) -> Meeting:
 
 @dataclass(frozen=True)
 class Interference(Grouped[Meeting]):
-    """groups in the order of the base. labels: of the members."""
+    """How the task vectors of several members meet, in sums of tensors.
+
+    Attributes:
+        groups: one a kind of module and layer, in the order of the base.
+        skipped: tensors that were not compared, each with the reason.
+        labels: of the members.
+    """
 
     labels: tuple[str, ...] = ()
 
@@ -112,8 +118,16 @@ def interfere(
 ) -> Interference:
     """Compare the task vectors of two or more members, over every floating tensor that all have in one shape.
 
-    spectra: compare the leading singular directions of matrices too, which needs whole matrices and their eigenvectors.
-    threads, progress: as of `walk`. Raises CompatibilityError where there is nothing to compare, NonFiniteError for NaN and infinity.
+    Args:
+        base: the checkpoint that the members were tuned from.
+        members: checkpoints, one at least.
+        spectra: compare the leading singular directions of matrices too, which needs whole matrices and their eigenvectors.
+        threads: tensors at a time, by default one a core and at most 8; the numbers do not depend on it.
+        progress: called with what is done and what there is to do, in bytes.
+
+    Raises:
+        CompatibilityError: where there is nothing to compare.
+        NonFiniteError: for NaN and infinity.
 
     >>> from modelweave.checkpoints.open import open_checkpoint
     >>> import numpy as np

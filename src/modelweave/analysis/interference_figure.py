@@ -22,7 +22,15 @@ DARK = 0.6
 
 
 def draw_interference(found: Interference, file: str | Path) -> None:
-    """Write the picture; the file's ending says which kind. Needs matplotlib."""
+    """Write the picture of pairs, of pairs by layer, and of the size that a merge keeps. Needs matplotlib.
+
+    Args:
+        found: as `interfere` gives it.
+        file: its ending says which kind.
+
+    Raises:
+        OutputError: where the file cannot be written.
+    """
     figure = new_figure(15, 5)
     pairs, lines, kept = figure.subplots(1, 3)
     _draw_pairs(figure, pairs, found)

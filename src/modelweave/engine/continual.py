@@ -31,10 +31,21 @@ if TYPE_CHECKING:
 class Continual:
     """A merge to which each new model is added at the same cost, however many there were before.
 
-    Only the base and the merge so far are kept. method: one that goes on from its own result, as opcm does; parameters: the method's.
-    merged: the state dict so far in float32 or wider, so that nothing is rounded between arrivals; empty before the first.
-    record: what a result's manifest would keep: count, lambda and norm.
-    With folders no class is needed: list the earlier result, written with out_dtype float32, as the first model.
+    Only the base and the merge so far are kept. With folders no class is needed: list the earlier result, written with out_dtype float32,
+    as the first model.
+
+    Args:
+        base: a checkpoint, or what `open_checkpoint` opens.
+        method: one that goes on from its own result, as opcm does.
+        seed: of random methods.
+        parameters: the method's, but for scale.
+
+    Attributes:
+        merged: the state dict so far in float32 or wider, so that nothing is rounded between arrivals; empty before the first.
+        record: what a result's manifest would keep: count, lambda and norm.
+
+    Raises:
+        ParameterError: for another method, and for scale.
 
     >>> import torch
     >>> from modelweave import Continual
@@ -65,7 +76,19 @@ class Continual:
         allow_nonfinite: bool = False,
         progress: Progress | None = None,
     ) -> dict[str, Tensor]:
-        """Merge one more model; returns `merged`. The options are those of merge."""
+        """Merge one more model.
+
+        Args:
+            model: path, hub id, module or state dict.
+            threads: workers; None: one a core.
+            memory: for buffers and statistics, bytes or a size.
+            device: `cpu` or `cuda`, where methods on whole matrices are computed.
+            allow_nonfinite: whether inputs may hold NaN or infinity.
+            progress: called with what is done and what there is to do, in bytes.
+
+        Returns:
+            `merged`.
+        """
         options = RunOptions.given(
             threads=threads, memory=memory, device=device, allow_nonfinite=allow_nonfinite, seed=self.seed, progress=progress
         )

@@ -39,12 +39,31 @@ def merge_recipe(
     sync: bool = False,
     progress: Progress | None = None,
 ) -> MergeResult:
-    """Merge what a recipe file describes into the folder `out`.
+    """Merge what a recipe file describes into a folder.
 
     A file of several documents is worked through in the order of their dependencies; results that the last one is made of stand in a
-    folder beside `out` until it is whole, so that a resumed run finds them. Raises ModelweaveError before anything is
-    written for whatever headers can reveal. hash_inputs: read large files once more for their SHA-256, in the
-    record. sync: force everything to the disk before the folder appears.
+    folder beside `out` until it is whole, so that a resumed run finds them.
+
+    Args:
+        recipe: the file.
+        out: the folder, which must not exist yet; it appears whole or not at all.
+        resume: go on with a run that was interrupted.
+        shard_size: of a weights file at most, bytes or a size such as "5GB".
+        memory: for buffers and statistics, bytes or a size.
+        threads: workers; None: one a core.
+        device: `cpu` or `cuda`, where methods on whole matrices are computed.
+        sets: assignments as after `--set`, such as "parameters.density=0.3".
+        seed: in place of the recipe's.
+        allow_nonfinite: whether inputs may hold NaN or infinity.
+        hash_inputs: read large files once more for their SHA-256, in the record.
+        sync: force everything to the disk before the folder appears.
+        progress: called with what is done and what there is to do, in bytes.
+
+    Returns:
+        The folder, what became of every tensor, and warnings.
+
+    Raises:
+        ModelweaveError: before anything is written for whatever headers can reveal.
     """
     path = Path(recipe)
     documents = load_recipe(path, sets)

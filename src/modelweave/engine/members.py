@@ -30,10 +30,16 @@ if TYPE_CHECKING:
 
 
 class Prepared(NamedTuple):
-    """A base and the direction that a method found, both as state dicts; the direction is float32 or wider.
+    """A base and the direction that a method found, both as state dicts.
 
-    base: in the types of the result, and with what is merged without a direction.
-    aliases: further names of tensors, as in a model with tied weights.
+    Attributes:
+        base: in the types of the result, and with what is merged without a direction.
+        direction: float32 or wider.
+        aliases: further names of tensors, as in a model with tied weights.
+
+    >>> import torch
+    >>> Prepared({"w": torch.tensor([1.0])}, {"w": torch.tensor([2.0])}).at(0.5)
+    {'w': tensor([2.])}
     """
 
     base: dict[str, Tensor]
@@ -73,16 +79,31 @@ def merge(
 ) -> dict[str, Tensor] | MergeResult:
     """Merge several models into one.
 
-    models: paths, hub ids, modules or state dicts, in a list or by name. base: their common ancestor, for methods that need one; where it
-    is one of the models, by the same path or object, it is no further one.
-    method: a name in the catalog, a row of one's own, or a function (changes, context) -> direction.
-    parameters: the method's; those of a member are one value for all, a list with one each, or a dict by name; filters (a list of
-    {"filter": ..., "value": ...}) hold for all members, and a gradient stands in a list of its own, as in density=[[1, 0.1], [1, 0.1]].
-    Weights are 1 unless given. preset: other defaults, as a paper or a tool has them. after: steps as in a recipe, such as "lines".
-    statistics: what stands beside each model, such as its Fisher diagonal: by word, a list or a dict by name, of paths or state dicts.
-    dtype: of the result, by default as stored. missing: as in a recipe. out: a folder to write; what is returned is the state dict
-    without it, and the MergeResult (folder, reports, warnings, size) with it. The rest as on the command line.
-    Raises ModelweaveError with one sentence for anything that does not fit.
+    Args:
+        models: paths, hub ids, modules or state dicts, in a list or by name.
+        method: a name in `modelweave.weights.METHODS`, a row of one's own, or a function (changes, context) -> direction.
+        base: their common ancestor, for methods that need one; where it is one of the models, by the same path or object, it is no further
+            one.
+        out: a folder to write; None: the result is returned.
+        dtype: of the result, by default as stored.
+        missing: what becomes of tensors that some models lack: `error`, `base`, `intersection` or `union`, as in a recipe.
+        preset: other defaults, as a paper or a tool has them.
+        after: steps as in a recipe, such as "lines".
+        seed: of random methods.
+        statistics: what stands beside each model, such as its Fisher diagonal: by word, a list or a dict by name, of paths or state dicts.
+        device: `cpu` or `cuda`, where methods on whole matrices are computed.
+        threads: workers; None: one a core.
+        memory: for buffers and statistics, bytes or a size.
+        allow_nonfinite: whether inputs may hold NaN or infinity.
+        parameters: the method's. Those of a member are one value for all, a list with one each, or a dict by name; filters (a list of
+            {"filter": ..., "value": ...}) hold for all members, and a gradient stands in a list of its own, as in
+            density=[[1, 0.1], [1, 0.1]]. Weights are 1 unless given.
+
+    Returns:
+        The state dict; with `out` the MergeResult (folder, reports, warnings, size).
+
+    Raises:
+        ModelweaveError: with one sentence, for anything that does not fit.
 
     >>> import torch
     >>> from modelweave import merge
@@ -118,6 +139,24 @@ def prepare(
     """The base and the direction of a method, so that each scale of a sweep costs one pass.
 
     merged = base + scale * direction; `prepare(...).at(s)` is `merge(..., scale=s)`.
+
+    Args:
+        models: paths, hub ids, modules or state dicts, in a list or by name.
+        method: as in `merge`, one that takes changes from a base.
+        base: their common ancestor.
+        missing: what becomes of tensors that some models lack, as in `merge`.
+        preset: other defaults, as a paper or a tool has them.
+        after: steps as in a recipe, such as "lines".
+        seed: of random methods.
+        statistics: what stands beside each model, as in `merge`.
+        device: `cpu` or `cuda`, where methods on whole matrices are computed.
+        threads: workers; None: one a core.
+        memory: for buffers and statistics, bytes or a size.
+        allow_nonfinite: whether inputs may hold NaN or infinity.
+        parameters: the method's, but for scale, as in `merge`.
+
+    Raises:
+        ModelweaveError: with one sentence, for anything that does not fit.
 
     >>> import torch
     >>> from modelweave import prepare

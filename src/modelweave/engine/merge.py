@@ -32,7 +32,17 @@ COMPLETE = "complete already"
 
 @dataclass(frozen=True, repr=False)
 class MergeResult:
-    """What was written, and what became of every tensor. notice: what became of the work of an earlier run, or empty."""
+    """What was written, and what became of every tensor.
+
+    Attributes:
+        folder: where the result stands.
+        tensors: of each its name, shape and type, how it was made, and of which inputs.
+        dropped: tensors that are not in the result, each with the reason.
+        warnings: what a reader should know.
+        written: bytes.
+        seconds: how long it took.
+        notice: what became of the work of an earlier run, or empty.
+    """
 
     folder: Path
     tensors: tuple[TensorReport, ...]

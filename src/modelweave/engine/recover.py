@@ -25,9 +25,20 @@ if TYPE_CHECKING:
 
 
 class Masked(NamedTuple):
-    """One change for all members and what tells them apart; masks (true where the change is the member's) and rescalers by its label.
+    """One change for all members and what tells them apart.
 
-    aliases: further names of tensors, as in a model with tied weights.
+    Attributes:
+        base: its state dict.
+        direction: the change that all share.
+        masks: by the member's label and the tensor's name, true where the change is the member's.
+        rescalers: by the member's label, what its part of the change is multiplied by.
+        aliases: further names of tensors, as in a model with tied weights.
+
+    >>> import torch
+    >>> w = torch.tensor([1.0, 2.0])
+    >>> found = Masked({"w": torch.zeros(2)}, {"w": w}, {"a": {"w": w > 1}}, {"a": 0.5})
+    >>> found.member("a")
+    {'w': tensor([0., 1.])}
     """
 
     base: dict[str, Tensor]
@@ -50,8 +61,15 @@ class Masked(NamedTuple):
 def member_masks(models: Any, *, base: Any, method: str = "emr", **options: Any) -> Masked:
     """The masks and rescalers that a written result would have beside it, from state dicts, modules or paths, in memory.
 
-    models, base: as in `prepare`; models in a list are called models[0], models[1] and so on. options: missing, device, threads, memory
-    and allow_nonfinite, as there. Raises ParameterError for a method that saves no masks.
+    Args:
+        models: as in `prepare`; models in a list are called models[0], models[1] and so on.
+        base: their common ancestor.
+        method: one that saves masks.
+        options: missing, device, threads, memory and allow_nonfinite, as in `prepare`.
+
+    Raises:
+        ParameterError: for a method that saves no masks.
+        CheckpointError: for models that share no tensor that is merged.
 
     >>> import torch
     >>> from modelweave import member_masks
@@ -81,10 +99,17 @@ def member_masks(models: Any, *, base: Any, method: str = "emr", **options: Any)
 def recover(folder: str | os.PathLike[str], member: str | int, base: Any = None) -> dict[str, Tensor]:
     """A member as near as the result and its masks tell: base + rescaler * mask * (result - base) / scale.
 
-    folder: a result of a method that saves masks, such as emr. member: its label, the end of it, or its number. base: path or state dict
-    of the base; unless given, the one that the recipe names, looked for here and beside the folder. Tensors without a mask of the member
-    are as in the result. A result in bfloat16 has rounded the unified change; out_dtype float32 keeps it.
-    Raises CheckpointError and ParameterError for what does not fit.
+    Tensors without a mask of the member are as in the result. A result in bfloat16 has rounded the unified change; out_dtype float32
+    keeps it.
+
+    Args:
+        folder: a result of a method that saves masks, such as emr.
+        member: its label, the end of it, or its number.
+        base: path or state dict of the base; unless given, the one that the recipe names, looked for here and beside the folder.
+
+    Raises:
+        CheckpointError: for a folder, masks or base that do not fit.
+        ParameterError: for a member that is none.
     """
     if not isinstance(folder, (str, os.PathLike)) or not (Path(folder) / f"{STEM}.safetensors").is_file():
         raise CheckpointError(

@@ -18,11 +18,15 @@ from .unet import is_unet, unet
 class Spec:
     """Where the parts of a network stand. Names are those of submodules, or of parameters.
 
-    Args:
+    Attributes:
         blocks: lists of blocks (ModuleList or Sequential), or single blocks, in the order in which they are called.
-        before, after: what is used before the first block, and behind the last one. Of what a network has in no list, all that
-            stands outside of its base model (a head) is after.
+        before: what is used before the first block.
+        after: what is used behind the last one. Of what a network has in no list, all that stands outside of its base model (a head) is
+            after.
         shape: of the hidden tensor behind each block; a text with a dot is looked up in the network.
+
+    >>> LAYOUTS["gpt2"].blocks
+    ('h',)
     """
 
     blocks: tuple[str, ...]

@@ -21,9 +21,12 @@ Shape = tuple[int | str, ...]
 class Flow:
     """What runs from stage to stage; a stage makes a new one, so that several routes may begin with the same.
 
-    hidden: the tensor that stages change. inputs: positional and named, as the network was given them. context: what the first stage
-    worked out and the others read, such as masks and embeddings of positions or times. skips: tensors that wait for a later stage.
-    output: what the network returns, once the last stage has run.
+    Attributes:
+        inputs: positional and named, as the network was given them.
+        hidden: the tensor that stages change.
+        context: what the first stage worked out and the others read, such as masks and embeddings of positions or times.
+        skips: tensors that wait for a later stage.
+        output: what the network returns, once the last stage has run.
     """
 
     inputs: tuple[tuple[Any, ...], Mapping[str, Any]]
@@ -39,8 +42,13 @@ class Flow:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage. run: from flow to flow. modules: beginnings of the names of its parameters. shape: of the hidden tensor behind it,
-    empty where it is not declared, as behind the last one.
+    """One stage of a network.
+
+    Attributes:
+        name: of the stage.
+        run: from flow to flow.
+        modules: beginnings of the names of its parameters.
+        shape: of the hidden tensor behind it, empty where it is not declared, as behind the last one.
     """
 
     name: str
@@ -51,6 +59,13 @@ class Stage:
 
 class Stages(Sequence[Stage]):
     """The stages of a network, in order; called with the network's inputs they give its output.
+
+    Args:
+        network: whose parameters the stages have.
+        stages: from the first to the last; each parameter belongs to one.
+
+    Raises:
+        CompatibilityError: for a parameter that belongs to no stage.
 
     >>> import torch
     >>> stages = Stages(nn.Identity(), [Stage("double", lambda flow: replace(flow, hidden=2 * flow.inputs[0][0]))])
@@ -72,11 +87,22 @@ class Stages(Sequence[Stage]):
         return iter(self._stages)
 
     def start(self, *inputs: Any, **named: Any) -> Flow:
-        """The flow before the first stage."""
+        """The flow before the first stage.
+
+        Args:
+            inputs: of the network.
+            named: of the network.
+        """
         return Flow((inputs, named))
 
     def run(self, flow: Flow, first: int = 0, last: int | None = None) -> Flow:
-        """The flow after the stages [first, last), by default to the end."""
+        """The flow after the stages [first, last).
+
+        Args:
+            flow: before the first of them.
+            first: from 0.
+            last: None: to the end.
+        """
         for stage in self._stages[first:last]:
             flow = stage.run(flow)
         return flow
@@ -96,7 +122,12 @@ class Stages(Sequence[Stage]):
         return [value for name, value in self.network.named_parameters() if self._owners[name] == place]
 
     def shapes(self, *inputs: Any, **named: Any) -> list[tuple[int, ...]]:
-        """Of the hidden tensor behind each stage, on inputs like these; nothing is computed."""
+        """Of the hidden tensor behind each stage, on inputs like these; nothing is computed.
+
+        Args:
+            inputs: of the network.
+            named: of the network.
+        """
         with FakeTensorMode(allow_non_fake_inputs=True) as fake, evaluating(self.network):
             given, words = mapped((inputs, named), fake.from_tensor)
             flow, found = self.start(*given, **words), []
@@ -106,7 +137,15 @@ class Stages(Sequence[Stage]):
         return found
 
     def check(self, *inputs: Any, **named: Any) -> None:
-        """Run the stages on tensors without data like these inputs. Raises CompatibilityError where a shape is not the declared one."""
+        """Run the stages on tensors without data like these inputs.
+
+        Args:
+            inputs: of the network.
+            named: of the network.
+
+        Raises:
+            CompatibilityError: where a shape is not the declared one.
+        """
         known: dict[str, int] = {}
         for stage, found in zip(self, self.shapes(*inputs, **named), strict=True):
             if not stage.shape:

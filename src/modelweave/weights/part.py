@@ -31,7 +31,14 @@ Members = Sequence[Mapping[str, Any]]
 class Ranks:
     """Keep the entries whose rank by descending magnitude is in [first, first + count); equal ones rank by place.
 
-    with_equals: and all that equal the last of them. by_row: rank within each row, first and count being for one row.
+    Attributes:
+        first: rank, from 0.
+        count: how many.
+        with_equals: and all that equal the last of them.
+        by_row: rank within each row, first and count being for one row.
+
+    >>> Ranks(first=0, count=3)
+    Ranks(first=0, count=3, with_equals=False, by_row=False)
     """
 
     first: int
@@ -42,7 +49,15 @@ class Ranks:
 
 @dataclass(frozen=True)
 class Chance:
-    """Keep each entry with a probability that grows linearly from low (smallest magnitude of its row) to high (largest)."""
+    """Keep each entry with a probability that grows linearly from low (smallest magnitude of its row) to high (largest).
+
+    Attributes:
+        low: from 0 to 1.
+        high: from 0 to 1.
+
+    >>> Chance(low=0.4, high=0.6)
+    Chance(low=0.4, high=0.6)
+    """
 
     low: float
     high: float
@@ -63,9 +78,18 @@ class Blocks:
 class Mix:
     """direction = sum_j weight_j d_j, over all members or over those whose vote has the elected sign, then divided.
 
-    The elected sign is that of sum_j voice_j d_j; zero_sign stands in where that sum is 0 (None: the sign that most places elect).
-    Without an election `divisor` divides; with one, and `divide`, the summed shares of those that agree do (at least `floor`; 1 where
-    they sum to 0). shares are the weights unless given.
+    Attributes:
+        weights: one a member.
+        voices: one a member; the elected sign is that of sum_j voice_j d_j.
+        elect: whether there is an election.
+        divide: with an election, whether the summed shares of those that agree divide (1 where they sum to 0).
+        zero_sign: stands in where the sum of voices is 0; None: the sign that most places elect.
+        floor: the least that divides with an election.
+        divisor: divides without an election.
+        shares: one a member; the weights unless given.
+
+    >>> Mix(weights=(0.5, 0.5)).divisor
+    1.0
     """
 
     weights: tuple[float, ...]
@@ -119,24 +143,65 @@ def _attach(spec: Spec) -> Callable[[F], F]:
 
 
 def selection(*options: str, row: bool = False) -> Callable[[F], F]:
-    """A part `(count, *, options of one member) -> Ranks | Chance | Blocks`, for each delta; row: it gets the length of a row second."""
+    """A part `(count, *, options of one member) -> Ranks | Chance | Blocks`, for each delta.
+
+    Args:
+        options: names of the parameters that it takes.
+        row: whether it gets the length of a row second.
+
+    >>> @selection("density")
+    ... def keep_top(count, *, density):
+    ...     return Ranks(0, round(density * count))
+    >>> keep_top(10, density=0.2).count
+    2
+    """
     return _attach(Spec("selection", options, row=row))
 
 
 def shared_selection(*options: str) -> Callable[[F], F]:
-    """A part `(nonzero, *, options) -> Ranks`, by the variance over the members at each place; nonzero counts its non-zeros."""
+    """A part `(nonzero, *, options) -> Ranks`, by the variance over the members at each place.
+
+    Args:
+        options: names of the parameters that it takes. Its first argument counts the non-zeros of the tensor.
+
+    >>> @shared_selection("select_topk")
+    ... def most_varied(nonzero, *, select_topk):
+    ...     return Ranks(0, round(select_topk * nonzero))
+    >>> most_varied(10, select_topk=0.5).count
+    5
+    """
     return _attach(Spec("shared_selection", options))
 
 
 def mixing(*options: str, energy: bool = False) -> Callable[[F], F]:
-    """A part `(members, *, options) -> Mix`; with energy it gets the mean squares of the selected deltas too."""
+    """A part `(members, *, options) -> Mix`.
+
+    Args:
+        options: names of the parameters that it takes.
+        energy: whether it gets the mean squares of the selected deltas too.
+
+    >>> @mixing()
+    ... def total(members):
+    ...     return Mix(tuple(member["weight"] for member in members))
+    >>> total([{"weight": 2.0}]).weights
+    (2.0,)
+    """
     return _attach(Spec("mixing", options, energy=energy))
 
 
 def coefficients(*options: str, gram: Any = "", placed: bool = False) -> Callable[[F], F]:
-    """A part `(gram, members, *, options) -> (..., n)`. gram: of the whole tensor, of each row or column, or a choice by options.
+    """A part `(gram, members, *, options) -> (..., n)`: one factor a model, or one a model and row.
 
-    placed: it gets the tensor's Context too, as `context`, for its place in depth.
+    Args:
+        options: names of the parameters that it takes.
+        gram: of the whole `tensor`, of each `row` or `column`, or a choice by options; empty for none.
+        placed: whether it gets the tensor's `Context` too, as `context`, for its place in depth.
+
+    >>> @coefficients()
+    ... def equal(gram, members):
+    ...     return np.full(len(members), 1 / len(members))
+    >>> equal(None, [{}, {}]).tolist()
+    [0.5, 0.5]
     """
     return _attach(Spec("coefficients", options, gram=gram, placed=placed))
 
@@ -152,10 +217,19 @@ def formula(*options: str, rounds: tuple[Round, ...] = (), wide: bool = False) -
 def tensors(
     *options: str, sees: Literal["element", "row", "matrix"], otherwise: Callable[..., Any] | None = None, beside: tuple[str, ...] = ()
 ) -> Callable[[F], F]:
-    """A part `(deltas, context, *, options) -> direction` on torch tensors (members, ...): any chunk, whole rows or the whole matrix.
+    """A part `(deltas, context, *, options) -> direction` on torch tensors (members, ...).
 
-    otherwise: the part, of any kind, that stands in for it on tensors with other than two axes; the report names those.
-    beside: what it sees beside each member, as in ("fisher",); the recipe's `statistics` say where these stand.
+    Args:
+        options: names of the parameters that it takes.
+        sees: any chunk (`element`), whole rows (`row`) or the whole `matrix`.
+        otherwise: the part, of any kind, that stands in for it on tensors with other than two axes; the report names those.
+        beside: what it sees beside each member, as in ("fisher",); the recipe's `statistics` say where these stand.
+
+    >>> @tensors(sees="element")
+    ... def largest(deltas, context):
+    ...     return deltas.amax(0)
+    >>> spec_of(largest).sees
+    'element'
     """
     return _attach(Spec("tensors", options, sees=sees, otherwise=otherwise, beside=beside))
 
@@ -174,12 +248,22 @@ def column(members: Members, name: str) -> NDArray[np.float64]:
 class Context:
     """Read-only surroundings of a tensor, for parts that need more than values.
 
-    name: of the tensor. layer, layers: its position in depth; outside the layers `before` says on which side of them it is used.
-    shape: of the whole tensor. base: the same chunk of the base, or None.
-    beside: by word, one tensor a member (None where its statistics lack it): the same chunk, or whole where its shape is another.
-    headers: by word, the texts in the headers of those statistics, one mapping a member.
-    members: the members' own options. states: what the merges that made the members left, one mapping a member.
-    seen: what the rounds found. seed: of the recipe.
+    Attributes:
+        name: of the tensor.
+        shape: of the whole tensor.
+        members: the members' own options.
+        layer: its position in depth; None outside the layers.
+        layers: how many there are.
+        before: of a tensor outside the layers, whether it is used before them.
+        base: the same chunk of the base, or None.
+        beside: by word, one tensor a member (None where its statistics lack it): the same chunk, or whole where its shape is another.
+        headers: by word, the texts in the headers of those statistics, one mapping a member.
+        states: what the merges that made the members left, one mapping a member.
+        seen: what the rounds found.
+        seed: of the recipe.
+
+    >>> Context("model.norm.weight", (4,)).layer is None
+    True
     """
 
     name: str

@@ -16,9 +16,13 @@ class Combination:
     """Fitted models and their weights, as chosen by a mean, by greedy selection or by stacking.
 
     p0 of the combination is at most the weighted mean of the members' where weights are >= 0 and add up to 1, since |s|^2 is convex.
-    members: models, functions or arrays that `effective_parameters` takes. weights: one a member, equal by default.
 
-    Raises ParameterError for no members, another number of weights, or weights that are not finite.
+    Attributes:
+        members: models, functions or arrays that `effective_parameters` takes.
+        weights: one a member, equal by default.
+
+    Raises:
+        ParameterError: for no members, another number of weights, or weights that are not finite.
 
     >>> mix = Combination([np.eye(2), np.full((2, 2), 0.5)], [0.5, 0.5])
     >>> mix.shares

@@ -33,8 +33,13 @@ def decompose(predictions: Sequence[Any] | Any, targets: Any) -> Decomposition:
     RepBias = MSE_r*, ModVar = mean over r and x of (f_r(x) - f_r*(x))^2, excess = mean_r MSE_r - RepBias. With noise-free targets, the
     first is what the class can represent and the second how much chance decides; the mean error is not their sum.
 
-    predictions: (refits, m) values of each refit at m queries. targets: (m,) noise-free labels.
-    Raises CompatibilityError for other shapes, no refits, NaN or infinity.
+    Args:
+        predictions: (refits, m) values of each refit at m queries.
+        targets: (m,) noise-free labels.
+
+    Raises:
+        CompatibilityError: for other shapes, no refits, NaN or infinity.
+
     Source: Curth et al. 2024, arXiv 2402.01502, section 5.
 
     >>> decompose([[1.0, 1.0], [0.0, 2.0]], [1.0, 2.0])

@@ -53,7 +53,21 @@ def effective_parameters(model: Any, X_train: Any, X: Any, y_train: Any = None) 
 def smoother_weights(model: Any, X_train: Any, X: Any) -> Floats:
     """S, dense: row j holds what each training label weighs in the prediction at X[j], so that S y_train is the prediction.
 
-    Arguments, errors and source as for `effective_parameters`; |X| x n x 8 bytes. `smoother_blocks` gives the same a few rows at a time.
+    `smoother_blocks` gives the same a few rows at a time.
+
+    Args:
+        model: as for `effective_parameters`.
+        X_train: (n, features), the rows that it was fitted on, in their order.
+        X: (|X|, features), the rows to look at.
+
+    Returns:
+        (|X|, n), 8 bytes each.
+
+    Raises:
+        ParameterError: for a model that is no smoother.
+        CompatibilityError: for rows that do not fit it.
+
+    Source: Curth, Jeffares and van der Schaar 2024, arXiv 2402.01502, section 3.
 
     >>> smoother_weights(lambda X: np.full((len(X), 2), 0.5), np.zeros((2, 1)), np.zeros((1, 1)))
     array([[0.5, 0.5]])
@@ -66,9 +80,20 @@ def smoother_weights(model: Any, X_train: Any, X: Any) -> Floats:
 
 
 def smoother_blocks(model: Any, X_train: Any, X: Any, *, memory: int = MEMORY) -> Iterator[tuple[slice, Floats]]:
-    """S a few rows at a time: which rows of X, and their weights (rows x n).
+    """S a few rows at a time.
 
-    memory: bytes that a dense block may take, at least 1; a block holds one row at least. The rest as for `smoother_weights`.
+    Args:
+        model: as for `effective_parameters`.
+        X_train: (n, features), the rows that it was fitted on, in their order.
+        X: (|X|, features), the rows to look at.
+        memory: bytes that a dense block may take, at least 1; a block holds one row at least.
+
+    Yields:
+        Which rows of X, and their weights, (rows, n).
+
+    Raises:
+        ParameterError: for a model that is no smoother, and for memory.
+        CompatibilityError: for rows that do not fit it.
 
     >>> [where for where, _ in smoother_blocks(np.eye(3), np.zeros((3, 1)), np.zeros((3, 1)), memory=48)]
     [slice(0, 2, None), slice(2, 3, None)]
@@ -86,12 +111,24 @@ def _blocks(rows: SmootherRows, memory: int) -> Iterator[tuple[slice, Floats]]:
 
 
 def effective_curve(model: Any, X_train: Any, X: Any) -> Floats:
-    """p0 at the rows X as members are added in their order: entry b - 1 is that of the first b members.
+    """p0 at the rows X as members are added in their order.
 
     Members are the trees of a forest, the members of bagging, of voting and of a `Combination` (weights of the first b rescaled to add up
-    to 1), or the stages of gradient boosting. Arguments, errors and source as for `effective_parameters`.
+    to 1), or the stages of gradient boosting.
 
-    Raises ParameterError for a model without members.
+    Args:
+        model: with members, as for `effective_parameters`.
+        X_train: (n, features), the rows that it was fitted on, in their order.
+        X: (|X|, features), the rows to look at.
+
+    Returns:
+        (members,); entry b - 1 is p0 of the first b members.
+
+    Raises:
+        ParameterError: for a model that is no smoother or has no members.
+        CompatibilityError: for rows that do not fit it.
+
+    Source: Curth, Jeffares and van der Schaar 2024, arXiv 2402.01502, section 3.
 
     >>> from modelweave.analysis.smoothers.combination import Combination
     >>> effective_curve(Combination([np.eye(2), np.eye(2)[::-1]]), np.zeros((2, 1)), np.zeros((2, 1)))
@@ -149,7 +186,17 @@ class SmootherSummary:
 def summarize_smoother(model: Any, X_train: Any, X: Any, y_train: Any = None) -> SmootherSummary:
     """p0 on both sets of rows, their gap, and trace(S), which for forests tells little about p0.
 
-    Arguments, errors and source as for `effective_parameters`.
+    Args:
+        model: as for `effective_parameters`, but not S itself, which has rows for one set only.
+        X_train: (n, features), the rows that it was fitted on, in their order.
+        X: (|X|, features), the rows to look at.
+        y_train: (n,) or (n, outputs), its labels; where given, S y_train must be what the model predicts.
+
+    Raises:
+        ParameterError: for a model that is no smoother.
+        CompatibilityError: for rows or labels that do not fit it.
+
+    Source: Curth, Jeffares and van der Schaar 2024, arXiv 2402.01502, section 3.
 
     >>> summarize_smoother(lambda X: np.full((len(X), 4), 0.25), np.zeros((4, 1)), np.zeros((2, 1)))
     SmootherSummary(p0_train=1.0, p0_query=1.0, trace=1.0, row_sums=(1.0, 1.0))

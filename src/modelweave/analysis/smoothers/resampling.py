@@ -56,8 +56,23 @@ def resample(
 ) -> Resampling:
     """Hold X fixed, draw y = signal + sigma N(0, 1), fit make(r) for r = 0 .. refits - 1, and summarize.
 
-    make: a new model with `fit` and `predict` from a seed. X: (n, d), signal: (n,) noise-free labels; X_query, signal_query: the same for
-    queries. refits: 2 or more. The same seed draws the same labels. Errors and source as for `resampling_summary`.
+    The same seed draws the same labels. Degrees of freedom are sum_i cov(y_i, f(x_i)) / sigma^2.
+
+    Args:
+        make: a new model with `fit` and `predict` from a seed.
+        X: (n, features), the training rows.
+        signal: (n,) their noise-free labels.
+        X_query: (m, features), other rows.
+        signal_query: (m,) their noise-free labels.
+        sigma: standard deviation of the noise, above 0.
+        refits: how often, 2 or more.
+        seed: of the labels.
+
+    Raises:
+        ParameterError: for sigma and refits.
+        CompatibilityError: for labels that are not one a row.
+
+    Source: Curth et al. 2024, arXiv 2402.01502, section 4.
 
     >>> class Mean:
     ...     def fit(self, X, y): self.value = y.mean(); return self

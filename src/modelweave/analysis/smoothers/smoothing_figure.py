@@ -13,12 +13,17 @@ from ...extras import extra
 def draw_smoothing(
     curves: Mapping[str, Sequence[float]], path: str | Path, *, offsets: Mapping[float, float] | None = None, count: int | None = None
 ) -> None:
-    """Write the picture; the file's ending says which kind. Needs matplotlib.
+    """Write the picture of p0 as members are added, and as queries move away. Needs matplotlib.
 
-    curves: by name, p0 of the first 1, 2, ... members, as `effective_curve` gives it. offsets: p0 by how far the queries are moved; drawn
-    where given. count: training rows, the p0 of a model that repeats single labels.
+    Args:
+        curves: by name, p0 of the first 1, 2, ... members, as `effective_curve` gives it.
+        path: its ending says which kind.
+        offsets: p0 by how far the queries are moved; drawn where given.
+        count: training rows, the p0 of a model that repeats single labels.
 
-    Raises CompatibilityError for no curves, OutputError where the file cannot be written.
+    Raises:
+        CompatibilityError: for no curves.
+        OutputError: where the file cannot be written.
     """
     if not curves or not all(len(curve) for curve in curves.values()):
         raise CompatibilityError("curves: at least one curve with one value is needed")

@@ -37,7 +37,19 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class AreaResult:
-    """area: (queries,) km^2 searched until the true cell is in. total: km^2 of all cells. rank, ties, lowest: as they were asked for."""
+    """One area a query, and everything that is read off these areas.
+
+    Attributes:
+        area: (queries,) km^2 searched until the true cell is in.
+        total: km^2 of all cells.
+        rank: as it was asked for.
+        ties: as it was asked for.
+        lowest: km^2 where the axis of areas begins, as it was asked for.
+
+    >>> found = AreaResult(np.array([20.0, 500.0, 90.0]), total=1000.0)
+    >>> found.recall(100), found.area_at(1.0), found.median_area
+    (0.6666666666666666, 500.0, 90.0)
+    """
 
     area: NDArray[np.float64]
     total: float
@@ -77,7 +89,14 @@ class AreaResult:
         return float(self._shares().mean())
 
     def curve(self, budgets: ArrayLike | None = None, *, level: float | None = None, draws: int = 1000, seed: int = 0) -> Curve:
-        """Recall over budgets, by default 20 a decade from `lowest` to the whole Earth; with a level, a bootstrap interval at each."""
+        """Recall over budgets; with a level, a bootstrap interval at each.
+
+        Args:
+            budgets: km^2; by default 20 a decade from `lowest` to the whole Earth.
+            level: of the interval, in (0, 1); None for no interval.
+            draws: bootstrap samples of the queries, at least 1.
+            seed: of the draws.
+        """
         if budgets is None:
             self._check_axis()
             count = max(2, int(np.ceil(POINTS_A_DECADE * np.log10(self.total / self.lowest))) + 1)
@@ -100,14 +119,26 @@ class AreaResult:
     def estimate(self, measure: Measure, *, level: float = 0.95, draws: int = 1000, seed: int = 0) -> Estimate:
         """A measure with its percentile interval over resampled queries.
 
-        measure: a budget in km^2 (its recall), "normalised_area" or "median_area". level: in (0, 1). draws: at least 1.
+        Args:
+            measure: a budget in km^2 (its recall), "normalised_area" or "median_area".
+            level: in (0, 1).
+            draws: at least 1.
+            seed: of the draws.
         """
         return _estimate(measure, [self._values(measure)], level, draws, seed)
 
     def difference(self, other: AreaResult, measure: Measure, *, level: float = 0.95, draws: int = 1000, seed: int = 0) -> Estimate:
         """This result's measure minus the other's on the same queries, with an interval from resampling both together.
 
-        Arguments as for `estimate`. Raises CompatibilityError if the two do not have as many queries.
+        Args:
+            other: of the same queries in the same order.
+            measure: a budget in km^2 (its recall), "normalised_area" or "median_area".
+            level: in (0, 1).
+            draws: at least 1.
+            seed: of the draws.
+
+        Raises:
+            CompatibilityError: where the two do not have as many queries.
         """
         if len(other.area) != len(self.area):
             raise CompatibilityError(

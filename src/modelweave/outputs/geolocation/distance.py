@@ -14,9 +14,15 @@ THRESHOLDS_KM = (1.0, 25.0, 200.0, 750.0, 2500.0)  # street, city, region, count
 
 
 def great_circle_km(lat: ArrayLike, lon: ArrayLike, other_lat: ArrayLike, other_lon: ArrayLike) -> NDArray[np.float64]:
-    """Kilometres along the great circle between places in degrees; arguments broadcast.
+    """Kilometres along the great circle between places in degrees.
 
     2 R asin sqrt(sin^2(dlat / 2) + cos(lat) cos(lat') sin^2(dlon / 2)), R = 6371.0088 km.
+
+    Args:
+        lat: degrees.
+        lon: degrees; all four broadcast.
+        other_lat: degrees.
+        other_lon: degrees.
 
     >>> float(great_circle_km(0, 0, 0, 180).round(1))
     20015.1
@@ -30,7 +36,17 @@ def great_circle_km(lat: ArrayLike, lon: ArrayLike, other_lat: ArrayLike, other_
 def top_distances_km(maps: ArrayLike, grid: Grid, lat: ArrayLike, lon: ArrayLike) -> NDArray[np.float64]:
     """Kilometres from the centre of each map's highest cell, the first of equal ones, to the true place.
 
-    maps: (queries, cells). lat, lon: (queries,) degrees. Returns (queries,). Raises CompatibilityError for what does not fit.
+    Args:
+        maps: (queries, cells).
+        grid: of these cells.
+        lat: (queries,) degrees.
+        lon: (queries,) degrees.
+
+    Returns:
+        (queries,).
+
+    Raises:
+        CompatibilityError: for what does not fit.
 
     >>> from modelweave.outputs.geolocation.grid import equal_angle_grid
     >>> top_distances_km([[0, 1, 0, 0]], equal_angle_grid(2, 2), [45], [90])
@@ -45,10 +61,18 @@ def top_distances_km(maps: ArrayLike, grid: Grid, lat: ArrayLike, lon: ArrayLike
 
 
 def distance_accuracies(distances: ArrayLike, thresholds: Sequence[float] = THRESHOLDS_KM) -> dict[float, float]:
-    """Share of distances at most each threshold, km; the usual five are 1, 25, 200, 750 and 2500.
+    """Share of distances at most each threshold.
 
     On a grid the finest are out of reach: the centre of a cell of 4 km is up to 2.8 km from a place inside of it.
-    Raises CompatibilityError for no distances or NaN. Source: Weyand et al. 2016, arXiv 1602.05314.
+
+    Args:
+        distances: km.
+        thresholds: km; the usual five are 1, 25, 200, 750 and 2500.
+
+    Raises:
+        CompatibilityError: for no distances or NaN.
+
+    Source: Weyand et al. 2016, arXiv 1602.05314.
 
     >>> distance_accuracies([0.5, 30.0, 3000.0], thresholds=(1, 200))
     {1: 0.3333333333333333, 200: 0.6666666666666666}

@@ -15,10 +15,20 @@ def fuse(maps: Sequence[ArrayLike], *, weights: Sequence[float] | None = None, f
 
     log F = sum_s weight_s * log(m_s / sum(m_s) + floor), then each map is scaled to sum 1.
 
-    maps: one (queries, cells) array a source, not negative, in any scale. weights: one a source, from 0, by default 1; a source of
-    weight 0 is left out, whatever is in it. floor: above 0, so that no source alone can rule out a cell; beside maps of sum 1.
-    Returns (queries, cells). For more maps than memory holds, fuse blocks of queries and give them to recall_vs_area one by one.
-    Raises CompatibilityError for maps that do not fit each other, are negative, not finite or all zero; ParameterError for options.
+    For more maps than memory holds, fuse blocks of queries and give them to recall_vs_area one by one.
+
+    Args:
+        maps: one (queries, cells) array a source, not negative, in any scale.
+        weights: one a source, from 0, by default 1; a source of weight 0 is left out, whatever is in it.
+        floor: in (0, 1), so that no source alone can rule out a cell; beside maps of sum 1.
+
+    Returns:
+        (queries, cells), rows of sum 1.
+
+    Raises:
+        CompatibilityError: for maps that do not fit each other, are negative, not finite or all zero.
+        ParameterError: for options.
+
     Source: Bianco, Eigen and Gormish 2024, arXiv 2407.13862; weights and floor are inferred.
 
     >>> fuse([[[0.4, 0.3, 0.2, 0.1]], [[0.1, 0.1, 0.7, 0.1]]]).round(6)
@@ -41,7 +51,18 @@ def fuse(maps: Sequence[ArrayLike], *, weights: Sequence[float] | None = None, f
 def average(maps: Sequence[ArrayLike], *, weights: Sequence[float] | None = None) -> NDArray[np.float64]:
     """The arithmetic mean of maps, each scaled to sum 1 first: what the product is measured against.
 
-    F = sum_s weight_s * m_s / sum(m_s), over the sum of weights. Arguments, shapes and errors as for `fuse`.
+    F = sum_s weight_s * m_s / sum(m_s), over the sum of weights.
+
+    Args:
+        maps: one (queries, cells) array a source, not negative, in any scale.
+        weights: one a source, from 0, by default 1.
+
+    Returns:
+        (queries, cells), rows of sum 1.
+
+    Raises:
+        CompatibilityError: for maps that do not fit each other, are negative, not finite or all zero.
+        ParameterError: for weights.
 
     >>> average([[[0.4, 0.6]], [[9.0, 1.0]]])
     array([[0.65, 0.35]])

@@ -18,7 +18,13 @@ EARTH_AREA_KM2 = 4 * np.pi * EARTH_RADIUS_KM**2
 class Grid:
     """Cells of the whole Earth, row after row from the north, each row from longitude -180 eastwards: cell = row * columns + column.
 
-    lat_edges: (rows + 1,) degrees, falling from 90 to -90. row_areas: (rows,) km^2 of one cell of each row. columns: cells a row.
+    Attributes:
+        lat_edges: (rows + 1,) degrees, falling from 90 to -90.
+        row_areas: (rows,) km^2 of one cell of each row.
+        columns: cells a row.
+
+    >>> equal_area_grid(4, 8).cells
+    32
     """
 
     lat_edges: NDArray[np.float64]
@@ -61,8 +67,15 @@ class Grid:
         A cell holds its northern and its western edge; the last row holds the south pole too. Any longitude will do: 180, -180 and 540
         are one meridian.
 
-        lat: degrees in [-90, 90]. lon: degrees. Returns indices with the shape of both. Raises CompatibilityError for other latitudes
-        and for NaN or infinity.
+        Args:
+            lat: degrees in [-90, 90].
+            lon: degrees; the two broadcast.
+
+        Returns:
+            Indices with the shape of both.
+
+        Raises:
+            CompatibilityError: for other latitudes and for NaN or infinity.
 
         >>> equal_angle_grid(2, 4).cell_of([90, -90, 10], [180, 179, -0.5])
         array([0, 7, 1])
@@ -82,7 +95,14 @@ def equal_angle_grid(rows: int, columns: int) -> Grid:
 
     area = R^2 * width in radians * (sin(north) - sin(south)), with R = 6371.0088 km.
 
-    rows, columns: at least 1. Raises ParameterError otherwise. Source: Bianco, Eigen and Gormish 2024, arXiv 2407.13862.
+    Args:
+        rows: at least 1.
+        columns: at least 1.
+
+    Raises:
+        ParameterError: for less.
+
+    Source: Bianco, Eigen and Gormish 2024, arXiv 2407.13862.
 
     >>> equal_angle_grid(180, 360).row_areas[[0, 29, 89]].round(2)
     array([  107.9 ,  6088.42, 12363.72])
@@ -101,7 +121,14 @@ def equal_area_grid(rows: int, columns: int) -> Grid:
 
     sin(edge of row i) = 1 - 2 i / rows; area = 4 pi R^2 / (rows * columns). On it, ranking by score and ranking by density are the same.
 
-    rows, columns: at least 1. Raises ParameterError otherwise. Source: Lambert's cylindrical equal-area projection.
+    Args:
+        rows: at least 1.
+        columns: at least 1.
+
+    Raises:
+        ParameterError: for less.
+
+    Source: Lambert's cylindrical equal-area projection.
 
     >>> equal_area_grid(4, 8).lat_edges.round(1)
     array([ 90.,  30.,   0., -30., -90.])

@@ -17,10 +17,20 @@ def classifier_map(
 
     map[c] = p[regions[c]] * areas[c] / (sum of areas of the cells of that region); then each map is scaled to sum 1.
 
-    probabilities: (queries, regions), not negative. regions: (cells,) or (rows, columns) the region that holds each cell's centre, or
-    nodata. areas: (cells,) km^2; None counts cells, as if all were equal. A region too small to hold a cell's centre loses its
-    probability to the others, by the last step. Returns (queries, cells).
-    Raises CompatibilityError for what does not fit, and for a query without probability on any cell.
+    A region too small to hold a cell's centre loses its probability to the others, by the last step.
+
+    Args:
+        probabilities: (queries, regions), not negative.
+        regions: (cells,) or (rows, columns) the region that holds each cell's centre, or nodata.
+        areas: (cells,) km^2; None counts cells, as if all were equal.
+        nodata: what stands for no region.
+
+    Returns:
+        (queries, cells).
+
+    Raises:
+        CompatibilityError: for what does not fit, and for a query without probability on any cell.
+
     Source: Bianco, Eigen and Gormish 2024, arXiv 2407.13862, name such sources; dividing by the region's size is inferred.
 
     >>> classifier_map([[0.6, 0.4]], [0, 0, 0, 1]).round(3)
@@ -44,9 +54,21 @@ def retriever_map(
 
     map[c] = sum over places g in cell c of softmax(similarity / temperature)[g].
 
-    similarities: (queries, places), finite. lat, lon: (places,) degrees. temperature: above 0; 1 / the model's logit scale for
-    cosines. blur_km: standard deviation of a Gaussian on the sphere, from 0; it keeps the mass. Returns (queries, cells), rows of sum 1.
-    Raises CompatibilityError for what does not fit, ParameterError for options.
+    Args:
+        similarities: (queries, places), finite.
+        lat: (places,) degrees.
+        lon: (places,) degrees.
+        grid: of the cells.
+        temperature: above 0; 1 / the model's logit scale for cosines.
+        blur_km: standard deviation of a Gaussian on the sphere, from 0; it keeps the mass.
+
+    Returns:
+        (queries, cells), rows of sum 1.
+
+    Raises:
+        CompatibilityError: for what does not fit.
+        ParameterError: for options.
+
     Source: Bianco, Eigen and Gormish 2024, arXiv 2407.13862, name such sources; temperature and blur are inferred.
 
     >>> from modelweave.outputs.geolocation.grid import equal_angle_grid
@@ -74,9 +96,20 @@ def attribute_map(probabilities: ArrayLike, raster: ArrayLike, *, nodata: int = 
     map[c] = p[raster[c]], or the mean of p over the classes where the raster has nodata. With a prior, p / prior instead of p.
 
     It is a likelihood, constant inside each class, and is not scaled to a sum.
-    probabilities: (queries, classes), not negative. raster: (cells,) or (rows, columns) classes from 0, or nodata.
-    prior: (classes,) shares of the classes among the predictor's training images, above 0; a product of experts divides by it, the
-    plain product of the source does not. Returns (queries, cells). Raises CompatibilityError for what does not fit.
+
+    Args:
+        probabilities: (queries, classes), not negative.
+        raster: (cells,) or (rows, columns) classes from 0, or nodata.
+        nodata: what stands for no class.
+        prior: (classes,) shares of the classes among the predictor's training images, above 0; a product of experts divides by it, the
+            plain product of the source does not.
+
+    Returns:
+        (queries, cells).
+
+    Raises:
+        CompatibilityError: for what does not fit.
+
     Source: Bianco, Eigen and Gormish 2024, arXiv 2407.13862; the rule for nodata and the prior are inferred.
 
     >>> attribute_map([[0.7, 0.3]], [0, 1, -1])

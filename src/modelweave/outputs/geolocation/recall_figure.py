@@ -20,9 +20,18 @@ def draw_recall_vs_area(
     budgets: ArrayLike | None = None,
     level: float = 0.95,
 ) -> None:
-    """Write the curves with their bootstrap intervals; the file's ending says which kind. Needs matplotlib.
+    """Write the curves with their bootstrap intervals as an image. Needs matplotlib.
 
-    results: by name. labels: (queries,) makes a panel for each. budgets: km^2, by default the whole axis. level: of the intervals.
+    Args:
+        results: by name, over the same queries.
+        path: its ending says which kind.
+        labels: (queries,) makes a panel for each.
+        budgets: km^2, by default the whole axis.
+        level: of the intervals, in (0, 1).
+
+    Raises:
+        CompatibilityError: for no results, or labels that are not one a query.
+        OutputError: where the file cannot be written.
     """
     if not results:
         raise CompatibilityError("draw_recall_vs_area: no results to draw")

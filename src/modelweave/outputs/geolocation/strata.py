@@ -14,8 +14,13 @@ from .area_result import AreaResult
 def by_attribute(results: Mapping[str, AreaResult], labels: ArrayLike, budgets: Sequence[float]) -> list[dict[str, Any]]:
     """One row a label and way: queries, recall at each budget (a dict), median area in km^2, normalised area.
 
-    results: by name, over the same queries. labels: (queries,) the attribute at each true place, e.g. raster[truth].
-    budgets: km^2. Raises CompatibilityError for no results, or labels that are not one a query.
+    Args:
+        results: by name, over the same queries.
+        labels: (queries,) the attribute at each true place, e.g. raster[truth].
+        budgets: km^2.
+
+    Raises:
+        CompatibilityError: for no results, or labels that are not one a query.
 
     >>> import numpy as np
     >>> found = AreaResult(np.array([20.0, 500.0, 90.0]), total=1000.0)

@@ -13,9 +13,16 @@ Floats = NDArray[np.float64]
 
 
 def growth_factors(returns: ArrayLike) -> Floats:
-    """(periods, components) factors above 0, a copy; NaN before a component's first factor becomes 1, cash.
+    """Growth factors above 0, checked; NaN before a component's first factor becomes 1, cash.
 
-    Raises CompatibilityError for another shape, for nothing, and for a factor that is not finite or not above 0.
+    Args:
+        returns: (periods, components).
+
+    Returns:
+        (periods, components), a copy.
+
+    Raises:
+        CompatibilityError: for another shape, for nothing, and for a factor that is not finite or not above 0.
 
     >>> growth_factors([[1.1, float("nan")], [0.9, 1.2]]).tolist()
     [[1.1, 1.0], [0.9, 1.2]]
@@ -34,13 +41,19 @@ def growth_factors(returns: ArrayLike) -> Floats:
 
 
 def forecaster_returns(members: Mapping[str, ArrayLike], y: ArrayLike) -> Floats:
-    """(rows, members): the probability that each forecaster gave to what occurred, a growth factor under log loss.
+    """The probability that each forecaster gave to what occurred, a growth factor under log loss.
 
     The product over rows is the likelihood of a forecaster, and the log-wealth its log loss with the sign turned.
 
-    members: name to (rows,) probabilities of class 1 or (rows, classes). y: (rows,) class numbers. Probability 0 counts as 1e-15.
+    Args:
+        members: name to (rows,) probabilities of class 1 or (rows, classes). Probability 0 counts as 1e-15.
+        y: (rows,) class numbers.
 
-    Raises CompatibilityError for no members, and for a member with another number of rows.
+    Returns:
+        (rows, members).
+
+    Raises:
+        CompatibilityError: for no members, and for a member with another number of rows.
 
     >>> forecaster_returns({"a": [0.2, 0.8]}, [1, 0]).round(2).tolist()
     [[0.2], [0.2]]

@@ -38,9 +38,14 @@ class Preference:
 
 
 def preference(log_wealth: ArrayLike, other: ArrayLike) -> Preference:
-    """Compare two curves of log-wealth, (periods + 1,) each, 0 at first. Source: Lam 2024, arXiv 2406.03652, on long-run wealth.
+    """Which of two curves of log-wealth one would rather have held. Source: Lam 2024, arXiv 2406.03652, on long-run wealth.
 
-    Raises CompatibilityError for curves of different lengths, shorter than 2, or not finite.
+    Args:
+        log_wealth: (periods + 1,), 0 at first.
+        other: the same.
+
+    Raises:
+        CompatibilityError: for curves of different lengths, shorter than 2, or not finite.
 
     >>> preference([0, 1, 2, 3, 4], [0, 0, 0, 0, 0]).hint
     'preferred so far'
@@ -63,9 +68,17 @@ def _slope(values: Floats) -> float:
 
 
 def constant_mixture(returns: ArrayLike, weights: ArrayLike) -> Floats:
-    """(periods + 1,) log-wealth of a mixture that is put back to the same weights every period.
+    """Log-wealth of a mixture that is put back to the same weights every period.
 
-    returns: (periods, components) growth factors. weights: (components,), at least 0, sum 1. Raises CompatibilityError for either.
+    Args:
+        returns: (periods, components) growth factors.
+        weights: (components,), at least 0, sum 1.
+
+    Returns:
+        (periods + 1,), 0 at first.
+
+    Raises:
+        CompatibilityError: for other factors or weights.
 
     >>> np.exp(constant_mixture([[1, 2], [1, 0.5]], [0.5, 0.5])).tolist()
     [1.0, 1.5, 1.125]
@@ -75,10 +88,19 @@ def constant_mixture(returns: ArrayLike, weights: ArrayLike) -> Floats:
 
 
 def buy_and_hold(returns: ArrayLike, weights: ArrayLike | None = None) -> Floats:
-    """(periods + 1,) log-wealth of shares bought once. It is a mean of the components' wealths, and so never exceeds the best of them.
+    """Log-wealth of shares bought once. It is a mean of the components' wealths, and so never exceeds the best of them.
 
-    That is the universal mixture with all of its prior on the corners of the simplex. Arguments: as of `constant_mixture`; weights: by
-    default equal.
+    That is the universal mixture with all of its prior on the corners of the simplex.
+
+    Args:
+        returns: (periods, components) growth factors.
+        weights: (components,), at least 0, sum 1; by default equal.
+
+    Returns:
+        (periods + 1,), 0 at first.
+
+    Raises:
+        CompatibilityError: for other factors or weights.
 
     >>> np.exp(buy_and_hold([[1, 2], [1, 0.5]])).tolist()
     [1.0, 1.5, 1.0]

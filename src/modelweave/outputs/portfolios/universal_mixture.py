@@ -239,9 +239,18 @@ def universal_mixture(
 
 
 def best_mixture(returns: ArrayLike) -> Floats:
-    """(components,): the constant mixture with the most wealth in hindsight, by convex optimisation. Needs SciPy.
+    """The constant mixture with the most wealth in hindsight, by convex optimisation. Needs SciPy.
 
     It is best where no component's mean factor over that of the mixture is above 1, mean_t r_tj / <lambda, r_t>.
+
+    Args:
+        returns: (periods, components) growth factors above 0.
+
+    Returns:
+        (components,).
+
+    Raises:
+        CompatibilityError: for factors that are not above 0.
 
     >>> best_mixture([[1, 2], [1, 0.5]]).round(4).tolist()
     [0.5, 0.5]

@@ -45,8 +45,15 @@ def wealth_figure(result: MixtureResult, names: Sequence[str] | None = None) -> 
 
 
 def draw_wealth(result: MixtureResult, path: str | Path, names: Sequence[str] | None = None) -> None:
-    """Write `wealth_figure` as an image; the file's ending says which kind. Needs matplotlib.
+    """Write the picture of wealth over time and the weights below it as an image. Needs matplotlib.
 
-    names: of the components. Raises CompatibilityError for another number of names, OutputError where the file cannot be written.
+    Args:
+        result: as `universal_mixture` gives it.
+        path: its ending says which kind.
+        names: of the components.
+
+    Raises:
+        CompatibilityError: for another number of names.
+        OutputError: where the file cannot be written.
     """
     save_figure(wealth_figure(result, names), path)

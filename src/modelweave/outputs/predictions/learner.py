@@ -70,10 +70,15 @@ class FittedRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Learner(Row):
-    """One way to make an ensemble of predictions.
+    """One way to make an ensemble of predictions: a `Row` with what fits it.
 
-    fit: (pool, y, metric, *, seed, weight, segments, groups, time, **parameters) -> FittedRule, on rows that all members cover.
-    learns: whether the rule depends on the targets.
+    Attributes:
+        fit: (pool, y, metric, *, seed, weight, segments, groups, time, **parameters) -> FittedRule, on rows that all members cover.
+        tasks: those it applies to.
+        learns: whether the rule depends on the targets.
+        needs_segments: whether it needs a segment for each row.
+        keeps: the properties that the generated contract tests hold it to.
+        level: `outputs/predictions`.
     """
 
     fit: Callable[..., FittedRule]

@@ -49,7 +49,6 @@ class Metric:
     whole: Callable[[Array, Array, Array | None], float] | None = None
     gain: bool = False
     needs_classes: bool = False
-    """Whether rows of one class alone have no score."""
 
     def loss(self, y: Array, p: Array, weight: Array | None = None) -> float:
         """The smaller the better; 0 is perfect.

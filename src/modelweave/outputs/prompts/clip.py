@@ -35,10 +35,24 @@ def clip_embeddings(
 ) -> ClipEmbeddings:
     """The model's embeddings of the images and of every template filled with every class, and its scale.
 
-    model: a transformers CLIPModel, or one with its get_image_features, get_text_features and logit_scale; it stays on its device and is
-    asked without dropout. processor: its CLIPProcessor, or its image processor alone, with tokenizer beside it. The rest as for
-    `embed_images` and `embed_texts`.
     Source: Allingham et al. 2023, arXiv 2302.06235: each text's embedding is brought to length 1 before anything is averaged.
+
+    Args:
+        model: a transformers CLIPModel, or one with its get_image_features, get_text_features and logit_scale; it stays on its device and
+            is asked without dropout.
+        processor: its CLIPProcessor, or its image processor alone, with tokenizer beside it.
+        images: what the image processor takes, such as PIL images or arrays; any iterable, of which batch_size are held at a time.
+        templates: texts with {} for the class's name; "{}" alone is the bare name.
+        class_names: in the order of the classes.
+        tokenizer: the model's; texts that are longer than the model reads are cut.
+        batch_size: at least 1.
+
+    Returns:
+        What `prompt_weights` takes, in its order: `prompt_weights(*found)`.
+
+    Raises:
+        ParameterError: for templates without {}, no templates, no classes, no tokenizer and for batch_size.
+        CompatibilityError: for no images.
     """
     texts = embed_texts(model, tokenizer or getattr(processor, "tokenizer", None), templates, class_names, batch_size=batch_size)
     found = embed_images(model, getattr(processor, "image_processor", processor), images, batch_size=batch_size)
