@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelweave.checkpoints.open import open_checkpoint
-from modelweave.checkpoints.places.hub import hub_id
 from modelweave.errors import CheckpointError, ModelweaveError
 
 from .files import write_arrays
@@ -87,13 +86,6 @@ def test_any_text_opens_or_is_refused(text: str) -> None:
         open_checkpoint(text)
     except ModelweaveError:
         pass
-
-
-def test_hub_ids() -> None:
-    assert hub_id("org/name") == ("org/name", None)
-    assert hub_id("org/na.me-1_x@refs/pr/3") == ("org/na.me-1_x", "refs/pr/3")
-    for text in ("name", "./a/b", "a/b/c", "/a/b", "a/b@", "a/b@../x", "a/..", "a--b/c", "~/x", "a/b c"):
-        assert hub_id(text) is None, text
 
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, printable
+from ..text.references import base_and_adapter, hub_id, is_address
 from .opened import FileCheckpoint, open_file, open_place
-from .places.hub import hub_id
 from .places.place import LocalPlace, Place
 from .places.source import LocalSource
 from .tensors import Checkpoint
-
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[^+]*)?://.+", re.DOTALL)
 
 
 def open_checkpoint(source: Any, *, label: str | None = None, near: str | os.PathLike[str] | None = None) -> Checkpoint:
@@ -63,7 +60,7 @@ def open_checkpoint(source: Any, *, label: str | None = None, near: str | os.Pat
 def _open_named(text: str, label: str, near: Any) -> Checkpoint:
     where = f"model '{_shown(label)}'"
     if _local(text, near) is None and "+" in text and not _is_remote(text, where, near):
-        parts = _split(text, near)
+        parts = base_and_adapter(text, lambda name: _local(name, near) is not None)
         if parts is not None:
             from .adapters.adapter import apply_adapter
 
@@ -96,7 +93,7 @@ def _find(text: str, where: str, near: Any) -> _Found:
     path = _local(text, near)
     if path is not None:
         return _Found(LocalPlace(path, where)) if path.is_dir() else _Found(LocalPlace(path.parent, where), path.name)
-    if _ADDRESS.fullmatch(text):
+    if is_address(text):
         from .places.remote import remote_place
 
         return _Found(*remote_place(text, where))
@@ -130,21 +127,10 @@ def _local(text: str, near: Any) -> Path | None:
     return None
 
 
-def _split(text: str, near: Any) -> tuple[str, str] | None:
-    """base and adapter of "base+adapter"; of several '+' the one whose sides exist, else the last."""
-    cuts = [at for at, mark in enumerate(text) if mark == "+" and text[:at] and text[at + 1 :]]
-    cuts.reverse()
-    if not cuts:
-        return None
-    there = [(_local(text[:at], near) is not None, _local(text[at + 1 :], near) is not None) for at in cuts]
-    best = max(range(len(cuts)), key=lambda n: sum(there[n]))
-    return text[: cuts[best]], text[cuts[best] + 1 :]
-
-
 def _is_remote(text: str, where: str, near: Any) -> bool:
     """Whether a text with '+' is one address as a whole."""
     after = text.rpartition("+")[2]
-    if not _ADDRESS.fullmatch(text) or _ADDRESS.fullmatch(after):
+    if not is_address(text) or is_address(after):
         return False
     if "?" in text and (hub_id(after) or _local(after, near) is not None):
         return False  # a server may answer whatever stands in a query

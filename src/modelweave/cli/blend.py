@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any
 
 import typer
@@ -108,14 +109,15 @@ def blend(
 
 
 def _show(found: Any, points: Any) -> None:
-    from ..outputs.predictions.report import number
+    from ..text.words import number
 
     told = found.explain()
     rows = [
-        (story.name, _weight(found.weights[story.name]), number(story.alone), number(story.loss_without), number(story.shapley))
+        (story.name, _mean(found.weights[story.name]), number(story.alone), number(story.loss_without), number(story.shapley))
         for story in told.members
     ]
-    show_table(("member", "weight", f"{found.metric} alone", "loss without +", "Shapley"), rows)
+    scalar = all(isinstance(weight, (int, float)) for weight in found.weights.values())
+    show_table(("member", "weight" if scalar else "mean weight", f"{found.metric} alone", "loss without +", "Shapley"), rows)
     say()
     if found.verdict.lines:
         show_table(("on rows left out", f"{found.metric}"), [(line.name, number(line.score)) for line in found.verdict.lines])
@@ -127,8 +129,9 @@ def _show(found: Any, points: Any) -> None:
         show_table(("members", "cost", f"{found.metric}"), lines, title="what cost buys, on rows kept apart")
 
 
-def _weight(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, (int, float)) else " ".join(f"{v:.2f}" for v in value)
+def _mean(weight: Any) -> str:
+    """Over classes, where a member has a weight for each."""
+    return f"{weight if isinstance(weight, (int, float)) else fmean(weight):.3f}"
 
 
 def _pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:

@@ -17,20 +17,7 @@ from .place import SUBFOLDERS, TOKENIZER_FILES, LocalPlace, Place
 from .remote import BlockCache, RemoteSource, line_of, patiently
 from .source import ByteSource, LocalSource
 
-_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*)(@(?P<revision>[\w.][\w./-]*))?", re.ASCII)
 _COMMIT = re.compile("[0-9a-f]{40}")
-
-
-def hub_id(text: str) -> tuple[str, str | None] | None:
-    """Repository and revision of a text such as "org/name@main", None for anything else.
-
-    >>> hub_id("org/name@v2"), hub_id("./folder"), hub_id("a/b/c")
-    (('org/name', 'v2'), None, None)
-    """
-    found = _ID.fullmatch(text)
-    if found is None or len(found["repo"]) > 96 or "--" in found["repo"] or ".." in text:
-        return None
-    return found["repo"], found["revision"]
 
 
 def hub_place(repo: str, revision: str | None, where: str, tried: Sequence[str] = ()) -> Place:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...errors import without_secrets
 from ...text.json_text import parse_json
+from ...text.references import each_side
 from ...version import VERSION
 from ..tensors import Checkpoint
 
@@ -97,7 +98,7 @@ def without_paths(text: str) -> str:
     >>> without_paths("/home/me/base+./adapter"), without_paths("/cache/models--org--a/snapshots/0f3c")
     ('base+./adapter', 'org/a')
     """
-    return "+".join(_name_of(part) for part in text.split("+"))
+    return each_side(text, _name_of)
 
 
 def publishable(value: Any) -> Any:

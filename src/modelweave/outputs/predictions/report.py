@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,9 @@ import numpy as np
 from ...drawing import png
 from ...errors import CompatibilityError
 from ...files import write_text
+from ...text.page import bullets, heading, html_page, paragraph, picture
+from ...text.tables import as_html
+from ...text.words import counted, number, percent
 from .blended import Blend
 from .explain import Explanation
 from .figures.calibration_figure import calibration_figure
@@ -21,12 +22,7 @@ from .figures.trajectory_figure import trajectory_figure
 from .frontier import FrontierPoint
 
 CURVES = 6
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0; } th, td { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right; }
-th:first-child, td:first-child { text-align: left; } img { max-width: 100%; } .verdict { padding: .8rem 1rem; border-left: 5px solid; }
-.yes { border-color: #2a7; background: #f0faf5; } .no { border-color: #c83; background: #fdf6ee; } small { color: #666; }
-"""
+WINS = "closest to the truth, % of rows (ties count for each)"
 
 
 def html_report(blend: Blend, *, title: str = "Blend", points: Sequence[FrontierPoint] = ()) -> str:
@@ -51,10 +47,7 @@ def html_report(blend: Blend, *, title: str = "Blend", points: Sequence[Frontier
         _notes(blend),
         _about(blend, told),
     ]
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style></head>\n'
-        f"<body><h1>{escape(title)}</h1>\n" + "\n".join(part for part in parts if part) + "\n</body></html>\n"
-    )
+    return html_page(title, parts)
 
 
 def write_report(blend: Blend, file: str | Path, *, title: str = "Blend", points: Sequence[FrontierPoint] = ()) -> None:
@@ -78,12 +71,12 @@ def _verdict(blend: Blend) -> str:
     rows = [
         (line.name, number(line.score), "" if line.gain is None else number(line.gain), _interval(line.interval)) for line in verdict.lines
     ]
-    kind = "yes" if verdict.beats else "no"
-    page = f'<p class="verdict {kind}">{escape(verdict.sentence)}</p>\n'
+    page = paragraph(verdict.sentence, kind="yes" if verdict.beats else "no")
     if rows:
-        page += _table(("on rows left out", blend.metric, f"{verdict.method} is better by", "95 % interval"), rows)
+        page += as_html(("on rows left out", blend.metric, f"{verdict.method} is better by", "95 % interval"), rows)
     if verdict.optimism is not None:
-        page += f"<p><small>On the rows it was fitted on it looks better by {number(verdict.optimism)}.</small></p>"
+        better, size = "better" if verdict.optimism >= 0 else "worse", number(abs(verdict.optimism))
+        page += paragraph(f"In-sample it looks {size} {better} than on unseen rows.", kind="small")
     return page
 
 
@@ -96,13 +89,24 @@ def _members(blend: Blend, told: Explanation) -> str:
             number(story.alone),
             number(story.loss_without),
             number(story.shapley),
-            f"{story.wins:.0%}",
+            percent(story.wins),
             "" if story.calibration_error is None else number(story.calibration_error),
         )
         for story in told.members
     ]
-    head = ("member", "weight", f"{blend.metric} alone", "loss grows without it by", "Shapley value", "closest in", "calibration error")
-    return "<h2>Members</h2>\n" + _table(head, rows)
+    head = ("member", "weight", f"{blend.metric} alone", "loss without it, +", "Shapley value", WINS, "calibration error")
+    return heading("Members") + as_html(head, rows) + _by_class(blend)
+
+
+def _by_class(blend: Blend) -> str:
+    """A weight a class, where a member has more than one."""
+    weights = {name: np.asarray(value) for name, value in blend.weights.items()}
+    if not any(value.ndim for value in weights.values()):
+        return ""
+    size = max(value.size for value in weights.values())
+    labels = blend.labels if blend.labels and len(blend.labels) == size else range(size)
+    rows = [(name, *map(number, np.broadcast_to(value, size).tolist())) for name, value in weights.items()]
+    return paragraph("The weight above is the mean of these:") + as_html(("member", *map(str, labels)), rows)
 
 
 def _pictures(blend: Blend, told: Explanation) -> str:
@@ -117,49 +121,34 @@ def _pictures(blend: Blend, told: Explanation) -> str:
         curves = {pool.names[i]: pool.values[i][rows] for i in first}
         own = blend.rule([pool.values[i][rows] for i in blend.used]) if blend.method != "per_group" else None
         found.append(("Calibration", calibration_figure({**curves, **({} if own is None else {"blend": own})}, y[rows])))
-    images = (
-        f'<figure><img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(png(figure)).decode()}"></figure>'
-        for name, figure in found
-    )
-    return "<h2>Pictures</h2>\n" + "\n".join(images)
+    return heading("Pictures") + "".join(picture(name, png(figure)) for name, figure in found)
 
 
 def _frontier(points: Sequence[FrontierPoint], metric: str) -> str:
     if not points:
         return ""
     rows = [(", ".join(f"{n} {w:.2f}" for n, w in p.members.items()), number(p.cost), number(p.score)) for p in points]
-    return "<h2>What cost buys</h2>\n" + _table(("members", "cost", f"{metric} on rows kept apart"), rows)
+    return heading("What cost buys") + as_html(("members", "cost", f"{metric} on rows kept apart"), rows)
 
 
 def _notes(blend: Blend) -> str:
-    return "<h2>Notes</h2>\n<ul>" + "".join(f"<li>{escape(note)}</li>" for note in blend.notes) + "</ul>" if blend.notes else ""
+    return heading("Notes") + bullets(blend.notes) if blend.notes else ""
 
 
 def _about(blend: Blend, told: Explanation) -> str:
     facts = [
-        f"{blend.rows:,} rows, {len(blend.names)} members, {blend.task}, method {blend.method}, metric {blend.metric}.",
+        f"{counted(blend.rows, 'row')}, {counted(len(blend.names), 'member')}, {blend.task}, method {blend.method}, metric {blend.metric}.",
         f"Mean loss of the members by weight {number(told.mean_member_loss)}, of the blend {number(told.blend_loss)}; "
         f"their difference {number(told.diversity)} is what diversity is worth.",
     ]
     if told.disagreement is not None and told.knowledge is not None:
         facts.append(f"Two members call {told.disagreement:.1%} of rows differently; mutual information {told.knowledge:.4f} nats.")
     facts.append("Predictions were " + ", ".join(sorted({word.replace("_", "-") for word in blend.provenance.values()})) + ".")
-    return "<h2>About</h2>\n<p>" + "<br>".join(map(escape, facts)) + "</p>"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</tbody></table>"
-
-
-def number(value: float) -> str:
-    """Four digits."""
-    return "-" if value != value else f"{value:.4g}"
+    return heading("About") + paragraph(*facts)
 
 
 def _weight(value: Any) -> str:
-    return number(float(value)) if np.ndim(value) == 0 else " ".join(f"{v:.2f}" for v in value[:8]) + (" ..." if len(value) > 8 else "")
+    return number(float(np.mean(value)))
 
 
 def _interval(value: tuple[float, float] | None) -> str:

@@ -25,7 +25,8 @@ from pydantic_core import PydanticCustomError
 
 from ...checkpoints.dtypes import DTYPES, tag_of_word
 from ...errors import RecipeError, unknown
-from .tokenizer_settings import TokenizerSettings, reference
+from ...text.references import reference
+from .tokenizer_settings import TokenizerSettings
 from .values import check_form
 
 _PATH: dict[str, Any] = {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import RecipeError
+from ...text.references import plain_name
 from ...text.yaml_text import Parsed, read_yaml
 from .document import Document, validated
 from .set_values import split_assignment, with_value
@@ -179,7 +180,7 @@ def _ordered(documents: list[Document], where: str) -> tuple[Document, ...]:
         labels = [reference.label for reference in document.references]
         if (settings := document.tokenizer_settings) is not None:
             labels += [*({settings.source} - {"union", "base"}), *(row.model for row in settings.tokens.values() if row.model is not None)]
-        own = {label.split("+")[0].split("@")[0] for label in labels}
+        own = {plain_name(label) for label in labels}
         document._needs = tuple(name for name in names if name is not None and name in own)
     ordered: list[Document] = []
 

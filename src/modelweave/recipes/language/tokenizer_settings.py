@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ...errors import RecipeError, unknown
+from ...text.references import reference
 
 _KEYS = ("source", "tokens", "pad_to_multiple_of")
 _TOKEN_KEYS = ("source", "force")
@@ -60,25 +61,6 @@ class TokenizerSettings:
             _token_rows(tokenizer.get("tokens")),
             _multiple(tokenizer.get("pad_to_multiple_of")),
         )
-
-
-def reference(value: Any, where: str) -> str:
-    """A model's reference as one word, from text or from mergekit's mapping form.
-
-    >>> reference({"model": {"path": "org/name", "revision": "v2"}, "lora": "org/adapter"}, "tokenizer.source")
-    'org/name@v2+org/adapter'
-    """
-    if isinstance(value, Mapping) and "model" in value:
-        _check_keys(value, ("model", "lora", "override_architecture"), where)
-        adapter = value.get("lora")
-        return reference(value["model"], where) + (f"+{reference(adapter, where)}" if adapter is not None else "")
-    if isinstance(value, Mapping) and "path" in value:
-        _check_keys(value, ("path", "revision"), where)
-        revision = value.get("revision")
-        return reference(value["path"], where) + (f"@{revision}" if revision is not None else "")
-    if not isinstance(value, str) or not value.strip():
-        raise RecipeError(f"{where}: expected the name of a model, got {value!r}")
-    return value
 
 
 def _token_rows(value: Any) -> dict[str, TokenRow]:

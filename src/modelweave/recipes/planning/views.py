@@ -13,6 +13,7 @@ from ...checkpoints.results.manifest import recorded
 from ...checkpoints.tensors import Checkpoint, TensorRef
 from ...checkpoints.ties import input_embedding, is_head, is_tied
 from ...errors import CheckpointError
+from ...text.references import plain_name
 from .layer_config import FURTHER, declared_layers
 from .spelling import respelt
 
@@ -131,7 +132,7 @@ def open_input(label: str, needs: tuple[str, ...], opened: MutableMapping[str, C
     """One input by its label, noted in `opened`; CheckpointError for one that does not exist, or not yet."""
     if label in opened:
         return opened[label]
-    path = label.split("+")[0].split("@")[0]
+    path = plain_name(label)
     if path in needs:
         problem = "use it under its plain name" if path in opened else "which is not merged yet"
         raise CheckpointError(f"model '{label}': '{path}' is the result of another document of the recipe, {problem}")

@@ -20,8 +20,8 @@ def calibration_figure(predictions: Mapping[str, Array], y: Array) -> Any:
         found = reliability(p, y)
         binary = binary and p.ndim == 1
         axes.plot(found.confidence, found.accuracy, marker="o", markersize=3, label=f"{name} (error {found.error:.3f})")
-    axes.set_xlabel("probability of the second class" if binary else "probability of the class called")
-    axes.set_ylabel("share of rows where it is so")
+    axes.set_xlabel("probability of the second class" if binary else "predicted probability of the chosen class")
+    axes.set_ylabel("share correct")
     axes.set_title("Calibration")
     axes.legend(fontsize=8)
     return figure
