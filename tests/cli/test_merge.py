@@ -48,7 +48,7 @@ def test_summary(calls, capsys):
     assert main(["merge", "r.yml", "out"]) == 0
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [
-        "merged: 13.5 kB in 1.2 s",
+        "wrote merged: 13.5 kB in 1.2 s",
         "  2 merged by ties",
         "  1 copied: integers are copied from 'x'",
         "  2 dropped: only in 'x'",

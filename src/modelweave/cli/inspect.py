@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..text.sizes import human_size
+from ..text.words import counted
 from .options import Json
 from .printing import say, show_json, show_table
 
@@ -31,7 +33,6 @@ def inspect(
     """
     from ..analysis.inspect import as_dict, summarize, tensor_rows
     from ..checkpoints.open import open_checkpoint
-    from ..text.sizes import human_size
 
     checkpoint = open_checkpoint(model)
     summary, rows = summarize(checkpoint), tensor_rows(checkpoint, collapse=not every, contains=contains)
@@ -58,13 +59,13 @@ def inspect(
 
 
 def _show_summary(summary: Summary) -> None:
-    from ..text.sizes import human_size
 
     stacks = ", ".join(f"{count} in {stack or 'the top'}" for stack, count in summary.stacks.items())
     say(f"model         {summary.label}")
     say(f"architecture  {summary.architecture or 'unknown'}")
-    say(f"parameters    {summary.parameters:,} in {summary.tensors} tensors, {human_size(summary.bytes)}")
-    say(f"dtypes        {', '.join(f'{tag}: {count} tensors' for tag, (count, _) in summary.dtypes.items()) or 'none'}")
+    say(f"parameters    {summary.parameters:,} in {counted(summary.tensors, 'tensor')}, {human_size(summary.bytes)}")
+    dtypes = ", ".join(f"{tag}: {counted(count, 'tensor')}" for tag, (count, _) in summary.dtypes.items())
+    say(f"dtypes        {dtypes or 'none'}")
     say(f"layers        {stacks or 'none'}")
     for name, stored in summary.aliases.items():
         say(f"alias         {name} is {stored}")

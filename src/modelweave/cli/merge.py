@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..text.sizes import human_size, parse_size
 from .options import Memory, Recipe, Seed, Sets
 from .printing import progress_bar, say, warn
 
@@ -39,7 +40,6 @@ def merge(
       modelweave merge recipe.yml merged --set parameters.density=0.3 --memory 2GiB
     """
     from ..engine.device import check_device
-    from ..text.sizes import parse_size
 
     limits = {"shard_size": parse_size(shard_size, "--shard-size"), "memory": parse_size(memory, "--memory")}
     check_device(device)
@@ -79,9 +79,8 @@ def merge(
 def summary_lines(result: MergeResult) -> list[str]:
     """Where the result is, what it took, and what became of the tensors."""
     from ..recipes.planning.describe import dropped_rows
-    from ..text.sizes import human_size
 
-    lines = [f"{result.folder}: {human_size(result.written)} in {result.seconds:.1f} s"]
+    lines = [f"wrote {result.folder}: {human_size(result.written)} in {result.seconds:.1f} s"]
     merged = Counter(report.action for report in result.tensors if report.action != "copied")
     lines += [f"  {count} merged by {action}" for action, count in merged.most_common()]
     copied = Counter((report.notes or ("",))[0] for report in result.tensors if report.action == "copied")

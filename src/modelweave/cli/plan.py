@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..text.sizes import human_size, parse_size
+from ..text.words import counted
 from .options import Json, Memory, Recipe, Seed, Sets
 from .printing import say, show_json, show_table, warn
 
@@ -26,7 +28,6 @@ def plan(recipe: Recipe, sets: Sets = None, seed: Seed = None, memory: Memory = 
       modelweave plan recipe.yml --set dtype=float16
     """
     from ..recipes.planning.describe import as_dict
-    from ..text.sizes import parse_size
 
     limit = parse_size(memory, "--memory")
     plans = planned(recipe, sets or (), seed)
@@ -58,7 +59,6 @@ def show_plans(plans: Sequence[Named], memory: int) -> None:
 def show_plan(plan: Plan, memory: int) -> None:
     """Inputs, outputs, totals, what is dropped; warnings on stderr."""
     from ..recipes.planning.describe import dropped_rows, input_rows, output_rows, totals, whole_matrices
-    from ..text.sizes import human_size
 
     rows = input_rows(plan)
     inputs = [
@@ -100,7 +100,7 @@ def show_plan(plan: Plan, memory: int) -> None:
     say()
     sums = totals(plan, memory)
     fates = f"{sums.merged} merged, {sums.copied} copied, {sums.dropped} dropped"
-    say(f"outputs     {sums.outputs} tensors, {sums.parameters:,} parameters: {fates}")
+    say(f"outputs     {counted(sums.outputs, 'tensor')}, {sums.parameters:,} parameters: {fates}")
     say(f"reads       {human_size(sums.bytes_read)}")
     say(f"writes      {human_size(sums.bytes_written)}")
     say(f"memory      {human_size(sums.peak)} of buffers at most")

@@ -19,10 +19,13 @@ from ..checkpoints.tensors import Checkpoint
 from ..errors import CompatibilityError, ModelweaveError
 from ..recipes.language.tokenizer_settings import TokenizerSettings
 from ..recipes.tokenizer.vocabulary import embedding_rows, plan_vocabulary, same_tokenizers
+from ..text.words import counted, fixed
 from ..text.yaml_writer import write_yaml
 
 FAR = 0.3
 """Relative change of a layer beyond which fine-tunes seldom share a code any more."""
+ALIKE = ((0.5, "agree"), (0.2, "agree in part"), (-0.2, "are nearly unrelated"), (-2.0, "are opposed"))
+"""Above which mean cosine of changes what is said of them."""
 PARALLEL = 0.9995
 """Cosine of the weights beyond which SLERP and the straight line are the same."""
 
@@ -151,10 +154,13 @@ def advise(base: Any, members: Sequence[Any], *, progress: Callable[[int, int], 
 
 def _because(facts: Facts, rule: Case) -> str:
     if facts.members < 2:
-        return "one member changes anything, so there is only its size to choose" if facts.members else "no member changes anything"
-    # adding 0 turns -0 into 0
-    cosine = f"{round(facts.cosine, 2) + 0.0:.2f}"
-    return f"{facts.members} members change anything ({rule.words}), mean cosine of their changes {cosine}"
+        return (
+            "one fine-tune differs from the base, so there is only its size to choose"
+            if facts.members
+            else "no fine-tune differs from the base"
+        )
+    alike = next(words for least, words in ALIKE if facts.cosine > least)
+    return f"{facts.members} fine-tunes differ from the base ({rule.words}); their changes {alike} (mean cosine {fixed(facts.cosine, 2)})"
 
 
 def _names_base(choice: Choice) -> bool:
@@ -228,7 +234,7 @@ def _warnings(report: Interference, facts: Facts) -> tuple[str, ...]:
         )
     if report.skipped:
         name, reason = next(iter(report.skipped.items()))
-        found.append(f"{len(report.skipped)} tensors were not compared, the first is {name} ({reason})")
+        found.append(f"{counted(len(report.skipped), 'tensor was', 'tensors were')} not compared, the first is {name} ({reason})")
     return tuple(found)
 
 

@@ -87,7 +87,7 @@ def test_one_tensor_in_two_shards(tmp_path: Path) -> None:
 
 def test_a_tensor_that_the_index_forgot(tmp_path: Path) -> None:
     found = open_checkpoint(sharded(tmp_path, {"a": "one.safetensors", "b": "two.safetensors"}, one={"a": A}, two={"b": B, "c": A}))
-    assert "c" in found and "1 tensors are not named by" in found.warnings[0]
+    assert "c" in found and "1 tensor is not named by" in found.warnings[0]
 
 
 def test_an_index_that_is_no_json(tmp_path: Path) -> None:

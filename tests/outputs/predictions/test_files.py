@@ -54,7 +54,7 @@ def test_targets_come_in_the_order_of_time(tmp_path: Path) -> None:
         ),
         (lambda p: read_members(write(p / "q", a="key,x,y\nr,0.1,high\n")), "a.csv: column 'y' is not all numbers"),
         (lambda p: read_members(write(p / "q", a="key,prediction\nr,1\nr,2\n")), "a.csv: key 'r' occurs 2 times; expected each row once"),
-        (lambda p: read_members(write(p / "q", a="key\nr\n")), "a.csv: has 1 columns and 1 rows; expected a key and at least one more"),
+        (lambda p: read_members(write(p / "q", a="key\nr\n")), "a.csv: has 1 column and 1 row; expected a key and at least one more"),
         (lambda p: read_members(write(p / "q", a="")), "a.csv: cannot be read as a table"),
         (lambda p: read_members(write(p / "q", a="key,x\nr,1\ns,1,2,3\n")), "a.csv: cannot be read as a table"),
         (lambda p: read_targets(p / "y.csv"), "y.csv: expected a CSV or Parquet file, found nothing"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ...errors import CheckpointError, UnsafeFileError
 from ...text.json_text import parse_json
+from ...text.words import counted
 from ..places.place import WEIGHTS_FILES, Place
 from ..tensors import TensorRef
 from .by_ending import PICKLES, SAFETENSORS, read_weights
@@ -127,6 +128,10 @@ def _joined(where: str, index_name: str, index: Mapping[str, str], files: Sequen
                 f"{where}: tensor {name[:120]!r} should be in '{shard}' by {index_name}, it is in {found}; get a fresh copy of the folder"
             )
     extra = [name for name in tensors if name not in index]
-    warnings = (f"{where}: {len(extra)} tensors are not named by {index_name}, as {extra[0]!r}; they are used",) if extra else ()
+    warnings = (
+        (f"{where}: {counted(len(extra), 'tensor is', 'tensors are')} not named by {index_name}, as {extra[0]!r}, but used",)
+        if extra
+        else ()
+    )
     metadata = {key: text for file in reversed(files) for key, text in file.metadata.items()}
     return Weights(tensors, tuple(files), metadata, left_out, warnings)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ...errors import ModelweaveError, OutputError
 from ...text.sizes import human_size
+from ...text.words import counted
 from ...version import VERSION
 from ..dtypes import DTYPES, Bytes
 from ..tensors import InFile
@@ -146,7 +147,9 @@ class FolderSink:
     def commit(self) -> Path:
         """Let the folder appear under its name. Raises OutputError while a tensor is unfinished."""
         if unfinished := [n for n in self.specs if n not in self._done]:
-            raise OutputError(f"'{self.out}': {len(unfinished)} tensors are not finished, the first is {unfinished[0]}")
+            raise OutputError(
+                f"'{self.out}': {counted(len(unfinished), 'tensor is', 'tensors are')} not finished, the first is {unfinished[0]}"
+            )
         if len(self._shards) > 1:
             self._put(PurePosixPath(self._index), index_of(self._shards))
         with explained(self.out):

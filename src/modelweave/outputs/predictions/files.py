@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import InputError
 from ...extras import extra
+from ...text.words import counted
 
 ENDINGS = (".csv", ".parquet")
 
@@ -101,7 +102,9 @@ def read_table(file: Path) -> Any:
     if table.index.name is not None:
         table = table.reset_index()
     if table.shape[1] < 2 or not len(table):
-        raise InputError(f"{file}: has {table.shape[1]} columns and {len(table)} rows; expected a key and at least one more column")
+        raise InputError(
+            f"{file}: has {counted(table.shape[1], 'column')} and {counted(len(table), 'row')}; expected a key and at least one more column"
+        )
     keys = table.iloc[:, 0].astype(str)
     twice = keys[keys.duplicated()]
     if len(twice):

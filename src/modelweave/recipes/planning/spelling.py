@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...checkpoints.tensors import Checkpoint
+from ...text.words import counted
 
 _ENDINGS = ((".gamma", ".weight"), (".beta", ".bias"))
 """How the first BERT checkpoints call the parameters of a LayerNorm, and how all others do."""
@@ -25,7 +26,8 @@ class Respelt(Checkpoint):
         shared = {names.get(name, name): names.get(first, first) for name, first in checkpoint.shared.items()}
         buffers = frozenset(names.get(name, name) for name in checkpoint.buffers)
         first = next(iter(names))
-        said = f"model '{checkpoint.label}': {len(names)} tensors are taken by the names of '{like}', as {first} for {names[first]}"
+        taken = counted(len(names), "tensor is", "tensors are")
+        said = f"model '{checkpoint.label}': {taken} taken by the names of '{like}', as {first} for {names[first]}"
         super().__init__(
             checkpoint.label,
             tensors,

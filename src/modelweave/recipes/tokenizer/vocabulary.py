@@ -38,6 +38,7 @@ from ...checkpoints.row_gather import AVERAGE, MEAN, ZERO, RowGather
 from ...checkpoints.tensors import Checkpoint, InFile, TensorRef
 from ...errors import CompatibilityError
 from ...text.json_text import parse_json
+from ...text.words import counted
 from ..language.tokenizer_settings import TokenizerSettings, TokenRow
 from .comparison import opaque_but_equal, same_tokenizers
 from .output_tokenizer import TokenizerInputs, output_tokenizer, read_inputs
@@ -242,4 +243,6 @@ def _fixed_row(row: TokenRow, token: str, inputs: TokenizerInputs) -> tuple[int,
 def _orphans(tokens: Sequence[str | None], own: Index, fixed: Mapping[int, Any]) -> tuple[str, ...]:
     unowned = np.flatnonzero((own[:, : len(tokens)] < 0).all(axis=0)).tolist()
     names = [tokens[r] for r in unowned if tokens[r] is not None and r not in fixed]
-    return (f"{len(names)} tokens have a row in no model and become zero, such as {names[0]!r}",) if names else ()
+    return (
+        (f"{counted(len(names), 'token has', 'tokens have')} a row in no model, which becomes zero, such as {names[0]!r}",) if names else ()
+    )
