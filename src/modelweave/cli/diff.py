@@ -151,7 +151,7 @@ def _show_groups(title: str, groups: Sequence[Group[Meeting]], leads: Sequence[s
         cells = [*_heads(group, leads), f"{sums.count:,}", fixed(sums.mean_of(sums.cosine)), percent(sums.mean_of(sums.conflict))]
         if spectra:
             cells += [number(sums.mean_of(sums.overlap_of)), number(sums.mean_of(sums.chance_of))]
-        rows.append([*cells, *(number(sums.keeps(way)) for way in WAYS)])
+        rows.append([*cells, *(fixed(sums.keeps(way)) for way in WAYS)])
     show_table(columns, rows, title=title)
 
 
