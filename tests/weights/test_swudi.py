@@ -10,13 +10,11 @@ import torch
 
 import modelweave
 
+from .helpers import changes, check_against, merged_changes
+
 SHAPES = [(5, 7), (7, 5), (6, 6), (3, 25)]
 
 by_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
-
-
-def changes(shape: tuple[int, int], members: int = 3, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal((members, *shape))
 
 
 def merged(deltas: np.ndarray, dtype: torch.dtype = torch.float64, **options: Any) -> np.ndarray:
@@ -139,3 +137,34 @@ def test_weights_and_order(shape: tuple[int, int]) -> None:
     found = merged(deltas, weight=weights)
     assert np.allclose(found, merged(deltas * np.reshape(weights, (3, 1, 1))), atol=1e-10)
     assert np.allclose(merged(deltas[::-1].copy(), weight=weights[::-1]), found, atol=1e-9)
+
+
+def reference_swudi(deltas: np.ndarray, time: float = 300, share: float = 0.65) -> np.ndarray:
+    norms = (deltas**2).sum((1, 2))
+    c = sum(d.T @ d / n for d, n in zip(deltas, norms, strict=True))
+    big = sum(d @ d.T @ d / n for d, n in zip(deltas, norms, strict=True))
+    values, v = np.linalg.eigh(c)
+    f = 1 - np.exp(-time * values)
+    f[: len(f) - int(np.ceil(share * len(f)))] = 0
+    start = deltas.sum(0)
+    safe = np.maximum(values, 1e-8)
+    return start - start @ v @ np.diag(f) @ v.T + big @ v @ np.diag(f / safe) @ v.T
+
+
+@pytest.mark.parametrize("shape", [(12, 20), (20, 12), (15, 15)], ids=str)
+def test_as_in_the_paper(shape: tuple[int, int]) -> None:
+    check_against(reference_swudi, "swudi", shape)
+
+
+def test_swudi_is_the_flow_down_its_loss() -> None:
+    deltas = changes((5, 7))
+    norms = (deltas**2).sum((1, 2))
+    x, step = deltas.sum(0), 1e-3
+    for _ in range(3000):
+        x = x - step * sum((x - d) @ d.T @ d / n for d, n in zip(deltas, norms, strict=True))
+    assert np.allclose(merged_changes("swudi", deltas, time=3.0, rank_share=1.0), x, atol=2e-3)
+    loss = [sum(np.linalg.norm((m - d) @ d.T) ** 2 / n for d, n in zip(deltas, norms, strict=True)) for m in (deltas.sum(0), x)]
+    best = merged_changes("swudi", deltas, time=1e9, rank_share=1.0)
+    c = sum(d.T @ d / n for d, n in zip(deltas, norms, strict=True))
+    assert loss[1] < loss[0]
+    assert np.allclose(best @ c, sum(d @ d.T @ d / n for d, n in zip(deltas, norms, strict=True)), atol=1e-6)

@@ -1,4 +1,4 @@
-"""Presets: the same method as papers and other tools have it, by numbers worked by hand and by slow references."""
+"""TIES, and as the paper and other tools have it: numbers worked by hand, slow references, exact shares."""
 
 from __future__ import annotations
 
@@ -10,13 +10,53 @@ import torch
 
 import modelweave
 
-ROWS = np.array(
-    [
-        [0.50, -0.10, 0.05, 0.30, -0.20, 0.01, 0.02, -0.03, 0.40, 0],
-        [0.40, 0.20, -0.30, 0.10, -0.25, 0.03, -0.02, 0.60, -0.40, 0.01],
-        [-0.60, 0.15, 0.35, -0.20, -0.05, 0.02, 0.04, 0.10, 0.05, -0.70],
-    ]
-)
+from .helpers import THREE_ROWS, kept_by, merged_rows
+
+
+def test_ties_by_hand() -> None:
+    zero = [0.0] * 10
+    # two entries a row stay (of equal ones the first), and at place 0 the plus signs win 0.9 to 0.6
+    assert merged_rows(THREE_ROWS, zero, method="ties", density=0.2) == [0.45, 0, 0, 0, 0, 0, 0, 0.60, 0.40, -0.70]
+    assert merged_rows(THREE_ROWS, zero, method="ties", density=0.5) == [0.45, 0.15, 0.35, 0.30, -0.225, 0, 0, 0.60, 0.40, -0.70]
+
+
+def test_a_disagreeing_minority_is_left_out() -> None:
+    assert merged_rows([(1, -1, 2), (2, 3, -4), (3, 1, 1)], [0, 0, 0], method="ties") == [2, 2, -4]
+
+
+def test_lambda_is_another_name_of_scale() -> None:
+    assert merged_rows([(3, 5)], [1, 2], method="ties", **{"lambda": 0.5}) == merged_rows([(3, 5)], [1, 2], method="ties", scale=0.5)
+
+
+def test_equal_magnitudes_rank_by_place() -> None:
+    delta = torch.tensor([1.0, -1.0] * 600_000)  # two units of work, every magnitude equal
+    found = kept_by("ties", delta, density=0.7)
+    assert torch.equal((found != 0).nonzero().reshape(-1), torch.arange(840_000))
+    crumbs = kept_by("breadcrumbs", delta, density=0.3, gamma=0.5)
+    assert torch.equal((crumbs != 0).nonzero().reshape(-1), torch.arange(600_000, 960_000))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_top_shares_are_exact_on_awkward_values(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    delta = torch.randn(70_000, generator=generator, dtype=torch.float64)
+    delta = {
+        0: delta,
+        1: delta.round(decimals=1),
+        2: delta * 10.0 ** torch.randint(-30, 30, (70_000,), generator=generator).double(),
+        3: delta.sign(),
+        4: torch.where(delta > 1, delta, 0.0),
+        5: torch.linspace(1, 1 + 1e-12, 70_000, dtype=torch.float64).float().double() + delta * 0,
+    }[seed].float()
+    for density in (0.01, 0.2, 0.77):
+        found = kept_by("ties", delta, density=density, scale=1.0)
+        order = torch.sort(delta.abs(), descending=True, stable=True).indices[: int(density * 70_000)]
+        expected = torch.zeros_like(delta)
+        expected[order] = delta[order]
+        assert torch.equal(found, expected)
+
+
+ROWS = np.array(THREE_ROWS)
 
 
 def ties(rows: Any = ROWS, cuts: tuple[int, ...] = (), **options: Any) -> list[float]:
@@ -103,49 +143,9 @@ def test_different_parameters_cannot_be_ranked_together(tmp_path: Any) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_breadcrumbs_within_rows_by_hand() -> None:
-    base = {"w": torch.zeros(2, 5)}
-    member = {"w": torch.tensor([[10.0, 1, 2, 3, 4], [0.1, 0.2, 0.3, 0.4, 0.5]])}
-    found = {u: modelweave.merge([member], method="breadcrumbs", base=base, density=0.4, gamma=0.2, unit=u)["w"] for u in ("row", "tensor")}
-    assert found["row"].tolist() == torch.tensor([[0, 0, 0, 3, 4], [0, 0, 0.3, 0.4, 0]]).tolist()
-    assert found["tensor"].tolist() == torch.tensor([[0, 1, 2, 3, 0], [0, 0, 0, 0, 0.5]]).tolist()
-
-
 def test_presets_that_do_not_exist_are_refused() -> None:
     with pytest.raises(modelweave.ModelweaveError, match="unknown preset 'papr', ties has mergekit, paper, fusionbench, peft"):
         modelweave.merge([{"w": torch.ones(2)}], method="ties", base={"w": torch.ones(2)}, preset="papr")
-
-
-@pytest.mark.parametrize("method", ["dare_linear", "dare_ties", "della", "della_linear"])
-def test_several_draws_are_averaged(method: str) -> None:
-    generator = torch.Generator().manual_seed(0)
-    base = {"w": torch.randn(300, 40, generator=generator)}
-    members = [{"w": base["w"] + torch.randn(300, 40, generator=generator)} for _ in range(2)]
-
-    def merged(**options: Any) -> torch.Tensor:
-        return modelweave.merge(members, method=method, base=base, density=0.5, **options)["w"]
-
-    assert torch.equal(merged(), merged(seeds=1))
-    full = modelweave.merge(members, method=method, base=base, density=1.0)["w"]
-    distance = [float((merged(seeds=n) - full).norm()) for n in (1, 4, 16)]
-    assert distance[0] > distance[1] > distance[2]
-    if method == "dare_linear":  # the draws' errors are independent, so that their mean shrinks with the root of their number
-        assert distance[2] == pytest.approx(distance[0] / 4, rel=0.1)
-
-
-def test_pcb_over_the_whole_model_is_pcb_of_the_flat_vector() -> None:
-    rows = np.random.default_rng(0).standard_normal((3, 60))
-
-    def merged(cuts: tuple[int, ...], **options: Any) -> list[float]:
-        def stored(row: Any) -> dict[str, torch.Tensor]:
-            return {f"layer.{i}": torch.tensor(part) for i, part in enumerate(np.split(row, cuts))}
-
-        found = modelweave.merge([stored(row) for row in rows], method="pcb", base=stored(0 * rows[0]), **options)
-        return torch.cat(list(found.values())).tolist()
-
-    for preset in ("paper", "language", "vision"):
-        assert merged((7, 31), preset=preset) == merged((), preset=preset)
-    assert merged((7, 31), preset="paper") != merged((7, 31), variant="paper")
 
 
 @pytest.mark.filterwarnings("ignore:the inputs have different types")

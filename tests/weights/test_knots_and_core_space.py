@@ -1,4 +1,4 @@
-"""Merging in a space of the changes: what goes there comes back, and neither signs, order nor size of what is there decide."""
+"""KnOTS and Core space: what goes into a space comes back, and neither signs, order nor size of what is there decide."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ import numpy as np
 import pytest
 import torch
 
-import modelweave
 from modelweave.errors import ParameterError
-from modelweave.weights.combine.rule import RULES, trim_elect_mean
-from modelweave.weights.part import Context
+from modelweave.weights.combine.rule import RULES
 from modelweave.weights.spaces.core_space import core_space
 from modelweave.weights.spaces.knots import knots
 
+from .helpers import changes, context, merged_changes, reference_iso_c, reference_tsv_m, svd
+
 SPACES = [knots, core_space]
+
+
 SHAPES = [(24, 24), (16, 64), (64, 16)]
 
+
 by_space = pytest.mark.parametrize("space", SPACES, ids=lambda space: space.__name__)
+
+
 by_rule = pytest.mark.parametrize("rule", RULES)
+
+
 by_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
-
-
-def context(deltas: torch.Tensor, weights: Any = None) -> Context:
-    weights = [1.0] * len(deltas) if weights is None else weights
-    return Context("w", tuple(deltas.shape[1:]), tuple({"weight": float(w)} for w in weights))
 
 
 def low_rank(shape: tuple[int, int], members: int = 3, rank: int = 4, seed: int = 0) -> np.ndarray:
@@ -39,13 +41,6 @@ def decaying(shape: tuple[int, int], power: float, members: int = 4, seed: int =
     k = min(shape)
     sides = [[np.linalg.qr(rng.standard_normal((side, k)))[0] for side in shape] for _ in range(members)]
     return np.stack([u * np.arange(1, k + 1.0) ** -power @ v.T for u, v in sides])
-
-
-def merged(method: str, deltas: np.ndarray, dtype: torch.dtype = torch.float64, base: Any = None, **options: Any) -> np.ndarray:
-    start = torch.zeros(deltas.shape[1:], dtype=dtype) if base is None else torch.tensor(base).to(dtype)
-    members = [{"w": start + torch.tensor(d).to(dtype)} for d in deltas]
-    result = modelweave.merge(members, method=method, base={"w": start}, **options)["w"]
-    return (result.double() - start.double()).numpy()
 
 
 def outside(result: np.ndarray, deltas: np.ndarray) -> float:
@@ -64,7 +59,7 @@ def test_sums_are_exact_whatever_the_spectrum(space: Any, shape: tuple[int, int]
     deltas, weights = decaying(shape, power), [1.0, 2.0, 0.5, -1.0]
     total = np.einsum("j,jkl", weights, deltas)
     for dtype, tolerance in ((torch.float64, 1e-13), (torch.float32, 1e-6)):
-        found = merged(space.__name__, deltas, dtype, rule="task_arithmetic", weight=weights)
+        found = merged_changes(space.__name__, deltas, dtype, rule="task_arithmetic", weight=weights)
         assert np.linalg.norm(found - total) < tolerance * np.linalg.norm(total)
 
 
@@ -100,7 +95,7 @@ def test_adapters_leave_no_energy_outside_their_span(rule: str, over: str) -> No
     """Three adapters of rank 4 on a layer of 64 x 64, alone and added to a base in float32."""
     deltas = low_rank((64, 64))
     base = None if over == "nothing" else 10 * np.random.default_rng(7).standard_normal((64, 64))
-    found = merged("core_space", deltas, torch.float32, base, rule=rule)
+    found = merged_changes("core_space", deltas, torch.float32, base, rule=rule)
     assert outside(found, deltas) < (1e-12 if base is None else 1e-10)
 
 
@@ -116,9 +111,9 @@ def test_the_same_measure_finds_what_goes_astray() -> None:
 @by_shape
 def test_order_does_not_matter(space: Any, rule: str, shape: tuple[int, int]) -> None:
     for deltas in (low_rank(shape), decaying(shape, 1.0)):
-        first = merged(space.__name__, deltas, rule=rule)
+        first = merged_changes(space.__name__, deltas, rule=rule)
         for order in ([*range(1, len(deltas)), 0], range(len(deltas))[::-1]):
-            assert np.allclose(merged(space.__name__, deltas[list(order)], rule=rule), first, atol=1e-7 * np.abs(first).max())
+            assert np.allclose(merged_changes(space.__name__, deltas[list(order)], rule=rule), first, atol=1e-7 * np.abs(first).max())
 
 
 @by_space
@@ -126,8 +121,8 @@ def test_order_does_not_matter(space: Any, rule: str, shape: tuple[int, int]) ->
 @pytest.mark.parametrize("size", [1e-9, 1e6])
 def test_size_does_not_matter(space: Any, rule: str, size: float) -> None:
     deltas = low_rank((24, 24))
-    one = merged(space.__name__, deltas, rule=rule)
-    assert np.allclose(merged(space.__name__, size * deltas, rule=rule) / size, one, atol=1e-9 * np.abs(one).max())
+    one = merged_changes(space.__name__, deltas, rule=rule)
+    assert np.allclose(merged_changes(space.__name__, size * deltas, rule=rule) / size, one, atol=1e-9 * np.abs(one).max())
 
 
 @by_space
@@ -135,61 +130,61 @@ def test_size_does_not_matter(space: Any, rule: str, size: float) -> None:
 def test_votes_that_cancel_elect_nothing(space: Any, density: float) -> None:
     """Singular vectors have arbitrary signs: a sign to fall back on would make the result plus or minus d by chance."""
     delta = low_rank((24, 24), members=1)[0]
-    assert not merged(space.__name__, np.stack([delta, -delta]), rule="ties", density=density).any()
+    assert not merged_changes(space.__name__, np.stack([delta, -delta]), rule="ties", density=density).any()
 
 
 @by_space
 def test_isotropic_merging_does_not_see_the_space(space: Any) -> None:
     deltas = low_rank((24, 24))
-    assert np.allclose(merged(space.__name__, deltas, rule="iso_c"), merged("iso_c", deltas), atol=1e-7)
+    assert np.allclose(merged_changes(space.__name__, deltas, rule="iso_c"), merged_changes("iso_c", deltas), atol=1e-7)
 
 
 @by_space
 @by_rule
 def test_odd_changes_give_numbers(space: Any, rule: str) -> None:
     deltas = low_rank((6, 9), rank=6)
-    assert not merged(space.__name__, 0 * deltas, rule=rule).any()
+    assert not merged_changes(space.__name__, 0 * deltas, rule=rule).any()
     odd = [deltas[:1], np.stack([deltas[0]] * 3), deltas * [[[0]], [[0]], [[1]]], low_rank((2, 3), members=7), low_rank((1, 1))]
-    for changes in odd:
+    for few in odd:
         for dtype in (torch.float32, torch.float64):
-            found = merged(space.__name__, changes, dtype, rule=rule, density=0.01)
+            found = merged_changes(space.__name__, few, dtype, rule=rule, density=0.01)
             assert np.isfinite(found).all()
-            assert np.linalg.norm(found) <= 3 * np.linalg.norm(changes, axis=(1, 2)).sum()
+            assert np.linalg.norm(found) <= 3 * np.linalg.norm(few, axis=(1, 2)).sum()
 
 
-def slow_ties(deltas: np.ndarray, weights: list[float], density: float) -> np.ndarray:
-    count = max(1, int(density * deltas[0].size))
-    kept = []
-    for d in deltas.reshape(len(deltas), -1):
-        ranked = sorted(range(d.size), key=lambda i, d=d: (-abs(d[i]), i))  # type: ignore[misc]
-        kept.append([d[i] if i in ranked[:count] else 0.0 for i in range(d.size)])
-    out = []
-    for entries in zip(*kept, strict=True):
-        votes = [w * x for w, x in zip(weights, entries, strict=True)]
-        chosen = [j for j, vote in enumerate(votes) if vote * sum(votes) > 0]
-        out.append(sum(votes[j] for j in chosen) / sum(weights[j] for j in chosen) if chosen else 0.0)
-    return np.array(out).reshape(deltas.shape[1:])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_knots_is_ties_on_the_right_factors(shape: tuple[int, int]) -> None:
+    deltas = changes(shape, rank=3)
+    u, s, v = svd(np.concatenate(deltas, 1))
+    kept = s > 1e-9 * s[0]
+    u, sv = u[:, kept], np.diag(s[kept]) @ v[kept]
+    parts = np.split(sv, 3, axis=1)
+    expected = u @ merged_changes("ties", np.stack(parts), density=0.2)
+    assert np.allclose(merged_changes("knots", deltas), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("density", [0.001, 0.2, 0.5, 1.0])
-@pytest.mark.parametrize("equal", [False, True])
-def test_ties_by_a_slow_loop(density: float, equal: bool) -> None:
-    deltas = np.random.default_rng(3).standard_normal((3, 8, 11))
-    # halves, so that many magnitudes are equal, and some votes cancel
-    deltas = np.round(2 * deltas) / 2 if equal else deltas
-    for weights in ([1.0, 1.0, 1.0], [1.0, 2.0, 0.5]):
-        values = torch.tensor(deltas)
-        assert np.allclose(trim_elect_mean(values, context(values, weights), density).numpy(), slow_ties(deltas, weights, density))
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("method", ["knots", "core_space"])
+@pytest.mark.parametrize("rank", [2, None])
+def test_sums_in_a_space_are_sums(method: str, shape: tuple[int, int], rank: int | None) -> None:
+    deltas = changes(shape, rank=rank)
+    assert np.allclose(
+        merged_changes(method, deltas, rule="task_arithmetic", weight=[1, 2, 3]), np.einsum("i,ijk", [1, 2, 3], deltas), atol=1e-9
+    )
 
 
-def test_ties_by_hand() -> None:
-    values = torch.tensor([[[4.0, -1.0, 2.0, 2.0]], [[-3.0, 5.0, 1.0, -2.0]]])
-    # each keeps two: (4, 0, 2, 0), of equal ones the first, and (-3, 5, 0, 0); 4 wins over -3
-    assert trim_elect_mean(values, context(values), 0.5).tolist() == [[4, 5, 2, 0]]
-    assert trim_elect_mean(values, context(values, [1, 2]), 0.5).tolist() == [[-3, 5, 2, 0]]
+@pytest.mark.parametrize("rule", ["tsv_m", "iso_c"])
+def test_a_core_is_the_reference_factors_core_rotated(rule: str) -> None:
+    """The authors' bases come from the stacked LoRA factors; rules that do not see rotations give the same."""
+    rng = np.random.default_rng(1)
+    a, b = rng.standard_normal((3, 4, 30)), rng.standard_normal((3, 25, 4))
+    u, v = svd(np.concatenate(b, 1))[0], svd(np.concatenate(a, 0))[2]
+    cores = np.stack([u.T @ bi @ ai @ v.T for ai, bi in zip(a, b, strict=True)])
+    expected = u @ {"tsv_m": reference_tsv_m, "iso_c": reference_iso_c}[rule](cores) @ v
+    assert np.allclose(merged_changes("core_space", b @ a, rule=rule), expected, atol=1e-6)
 
 
 @by_space
 def test_an_unknown_rule_is_refused(space: Any) -> None:
     with pytest.raises(ParameterError, match="rule must be one of task_arithmetic, ties, tsv_m, iso_c"):
-        merged(space.__name__, low_rank((4, 4)), rule="mean")
+        merged_changes(space.__name__, low_rank((4, 4)), rule="mean")

@@ -1,4 +1,4 @@
-"""Methods that choose or weigh entry by entry, against numbers by hand and slow float64 references."""
+"""PCB-Merging against numbers by hand and the formulas in slow float64 steps."""
 
 from __future__ import annotations
 
@@ -16,23 +16,28 @@ from modelweave.weights.combine.pcb import shares
 from modelweave.weights.formula import whole
 from modelweave.weights.part import Context
 
-Array = NDArray[np.float64]
+from .helpers import Array, cubes, merged_arrays
+
+
+def test_pcb_over_the_whole_model_is_pcb_of_the_flat_vector() -> None:
+    rows = np.random.default_rng(0).standard_normal((3, 60))
+
+    def merged(cuts: tuple[int, ...], **options: Any) -> list[float]:
+        def stored(row: Any) -> dict[str, torch.Tensor]:
+            return {f"layer.{i}": torch.tensor(part) for i, part in enumerate(np.split(row, cuts))}
+
+        found = modelweave.merge([stored(row) for row in rows], method="pcb", base=stored(0 * rows[0]), **options)
+        return torch.cat(list(found.values())).tolist()
+
+    for preset in ("paper", "language", "vision"):
+        assert merged((7, 31), preset=preset) == merged((), preset=preset)
+    assert merged((7, 31), preset="paper") != merged((7, 31), variant="paper")
+
+
 TAU = ((1, -0.5, 0.2, 0), (0.8, 0.6, -0.1, 0.3))
+
+
 VARIANTS = ("paper", "main", "vision", "es")
-
-
-def merged(rows: Any, base: Any = None, **options: Any) -> Array:
-    members = [{"w": torch.tensor(np.asarray(r, np.float64))} for r in rows]
-    start = np.zeros_like(rows[0], np.float64) if base is None else np.asarray(base, np.float64)
-    return np.asarray(modelweave.merge(members, base={"w": torch.tensor(start)}, **options)["w"].numpy())
-
-
-def made(members: int, *shape: int, seed: int = 0) -> Array:
-    random = np.random.default_rng(seed)
-    return random.standard_normal((members, *shape)) ** 3
-
-
-# PCB
 
 
 def unit(x: Array) -> Array:
@@ -92,7 +97,7 @@ def pcb(tau: Array, r: float, variant: str, clip: float | None = None, weight: A
     ],
 )
 def test_pcb_by_hand(variant: str, density: float, expected: tuple[float, ...]) -> None:
-    assert merged(TAU, method="pcb", variant=variant, density=density) == pytest.approx(expected, abs=1e-6)
+    assert merged_arrays(TAU, method="pcb", variant=variant, density=density) == pytest.approx(expected, abs=1e-6)
 
 
 def shares_of(tau: torch.Tensor, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -122,17 +127,17 @@ def test_the_scores_of_the_released_form_by_hand() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("density", [0.05, 0.3, 1.0])
 def test_pcb_is_the_slow_reference(variant: str, density: float) -> None:
-    tau = made(3, 2000)
+    tau = cubes(3, 2000)
     weight = [1.2, 0.8, 1.0]
     expected, _, _ = pcb(tau, density, variant, weight=weight)
-    found = merged(tau, method="pcb", variant=variant, density=density, weight=weight)
+    found = merged_arrays(tau, method="pcb", variant=variant, density=density, weight=weight)
     assert found == pytest.approx(expected, rel=2e-6, abs=2e-6)
     assert np.count_nonzero(found) == np.count_nonzero(expected)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_pcb_over_many_chunks_is_the_slow_reference(variant: str) -> None:
-    tau = made(2, 1100, 1000).astype(np.float32)
+    tau = cubes(2, 1100, 1000).astype(np.float32)
     members, base = [{"w": torch.from_numpy(t)} for t in tau], {"w": torch.zeros(1100, 1000)}
     found = modelweave.merge(members, method="pcb", base=base, variant=variant, memory="1MiB", threads=2)["w"].numpy()
     expected, _, _ = pcb(tau.reshape(2, -1).astype(np.float64), 0.1, variant)
@@ -140,17 +145,17 @@ def test_pcb_over_many_chunks_is_the_slow_reference(variant: str) -> None:
 
 
 def test_a_clip_that_is_given_goes_before_the_variant_s() -> None:
-    tau = made(2, 300)
-    found = merged(tau, method="pcb", variant="es", density=0.4, clip=0.2)
+    tau = cubes(2, 300)
+    found = merged_arrays(tau, method="pcb", variant="es", density=0.4, clip=0.2)
     assert found == pytest.approx(pcb(tau, 0.4, "es", clip=0.2)[0], abs=1e-6)
     with pytest.raises(ParameterError, match="variant paper clips nothing"):
-        merged(tau, method="pcb", variant="paper", clip=0.2)
+        merged_arrays(tau, method="pcb", variant="paper", clip=0.2)
     with pytest.raises(ParameterError, match="variant must be one of paper, main, vision, es"):
-        merged(tau, method="pcb", variant="author")
+        merged_arrays(tau, method="pcb", variant="author")
 
 
 def test_each_member_may_have_its_own_density() -> None:
-    tau = made(2, 500)
+    tau = cubes(2, 500)
     members = [{"w": torch.tensor(t)} for t in tau]
     found = modelweave.merge(members, method="pcb", base={"w": torch.zeros(500).double()}, variant="paper", density=[0.1, 0.4])["w"]
     _, scores, _ = pcb(tau, 1.0, "paper")
@@ -160,26 +165,26 @@ def test_each_member_may_have_its_own_density() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_pcb_stays_between_the_changes_and_is_linear_in_the_scale(variant: str) -> None:
-    tau = made(4, 400)
-    one = merged(tau, method="pcb", variant=variant, density=0.6)
+    tau = cubes(4, 400)
+    one = merged_arrays(tau, method="pcb", variant=variant, density=0.6)
     values = np.concatenate([pcb(tau, 0.6, variant)[2], np.zeros((1, 400))])
     assert np.all(one <= values.max(0) + 1e-6) and np.all(one >= values.min(0) - 1e-6)
-    assert merged(tau, method="pcb", variant=variant, density=0.6, scale=1.7) == pytest.approx(1.7 * one)
-    assert merged(tau[::-1], method="pcb", variant=variant, density=0.6) == pytest.approx(one)
+    assert merged_arrays(tau, method="pcb", variant=variant, density=0.6, scale=1.7) == pytest.approx(1.7 * one)
+    assert merged_arrays(tau[::-1], method="pcb", variant=variant, density=0.6) == pytest.approx(one)
 
 
 def test_the_paper_s_form_keeps_identical_members() -> None:
-    tau = made(1, 64)[0]
-    assert merged([tau] * 3, method="pcb", variant="paper", density=1.0) == pytest.approx(tau)
+    tau = cubes(1, 64)[0]
+    assert merged_arrays([tau] * 3, method="pcb", variant="paper", density=1.0) == pytest.approx(tau)
 
 
 def test_the_released_form_leaves_out_opposites_and_dissenters() -> None:
-    tau = made(3, 100)
+    tau = cubes(3, 100)
     tau[:, 7] = (2.0, -2.0, 0.0)
     tau[:, 8] = (3.0, 3.0, -1.0)
     _, scores, values = pcb(tau, 0.2, "main")
     assert scores[0, 7] == scores[1, 7] == 0 and scores[2, 8] < 0
-    found = merged(tau, method="pcb", density=0.2)
+    found = merged_arrays(tau, method="pcb", density=0.2)
     assert found[7] == 0
     assert min(values[:2, 8]) - 1e-6 <= found[8] <= max(values[:2, 8]) + 1e-6
 
@@ -190,87 +195,4 @@ def test_the_released_form_leaves_out_opposites_and_dissenters() -> None:
 )
 @pytest.mark.parametrize("density", [0.1, 0.5, 1.0])
 def test_pcb_of_odd_changes_is_finite(variant: str, rows: Any, density: float) -> None:
-    assert np.isfinite(merged(rows, method="pcb", variant=variant, density=density)).all()
-
-
-# MagMax
-
-
-def test_magmax_takes_the_largest_change_and_of_equal_ones_the_last() -> None:
-    assert merged([(1, -4, 2, 0), (-3, 1, -2, 0)], method="magmax").tolist() == [-3, -4, -2, 0]
-    assert merged([(1, -4, 2, 0), (-3, 1, -2, 0)], method="magmax", scale=0.5).tolist() == [-1.5, -2, -1, 0]
-    tau = made(5, 300)
-    assert np.array_equal(merged(tau, method="magmax"), tau[abs(tau).argmax(0), np.arange(300)])
-
-
-# consensus
-
-
-def test_consensus_by_hand() -> None:
-    tau = [(1, 2, 1, 0), (1, 0.1, -1, 0), (1, 0.1, 0.5, 0)]
-    # sums 3, 2.2, 0.5: at 0 all see 1 > 0.4 * 2; at 1 only the first sees itself; at 2 they see 1 > 0.4 * 0.5, 1 > 0.4 * 1.5, 0.5 > 0
-    assert merged(tau, method="consensus") == pytest.approx((3, 0, 0.5, 0))
-    assert merged(tau, method="consensus", agree=1) == pytest.approx((3, 2.2, 0.5, 0))
-    assert merged(tau, method="consensus", agree=0) == pytest.approx((3, 2.2, 0.5, 0))
-    assert merged(tau, method="consensus", agree=4).tolist() == [0, 0, 0, 0]
-    assert merged(tau, method="consensus", agree=3, mask_lambda=[0.4, 0.4, 2]) == pytest.approx((0, 0, 0.5, 0))
-
-
-@pytest.mark.parametrize("agree", [1, 2, 3])
-def test_consensus_is_a_slow_loop(agree: int) -> None:
-    tau, weights, strictness = made(4, 200), (1.0, 0.5, 0.7, 2.0), (0.2, 0.3, 0.5, 0.6)
-    expected = np.zeros(200)
-    for at in range(200):
-        total = sum(w * t[at] for w, t in zip(weights, tau, strict=True))
-        votes = sum(abs(t[at]) > s * abs(total - t[at]) for s, t in zip(strictness, tau, strict=True))
-        expected[at] = total if votes >= agree else 0
-    found = merged(tau, method="consensus", weight=list(weights), mask_lambda=list(strictness), agree=agree)
-    assert found == pytest.approx(expected)
-
-
-# CABS
-
-
-def cabs(tau: Array, n: int, m: int) -> Array:
-    """(members, rows, last): what each member keeps, block by block and entry by entry."""
-    kept = np.zeros_like(tau)
-    members, rows, last = tau.shape
-    for row in range(rows):
-        for start in range(0, last, m):
-            block = range(start, min(start + m, last))
-            room, free = -(-n * len(block) // m), list(block)
-            for member in range(members):
-                for at in sorted(free, key=lambda k: (-abs(tau[member, row, k]), k))[:room]:
-                    kept[member, row, at] = tau[member, row, at]
-                    free.remove(at)
-    return kept
-
-
-def test_cabs_by_hand_and_the_order_matters() -> None:
-    tau = [(4, 3, 2, 1), (4, 3, 2, 1)]
-    assert merged(tau, method="cabs", n=1, m=4, weight=[1, 10]).tolist() == [4, 30, 0, 0]
-    assert merged(tau, method="cabs", n=1, m=4, weight=[10, 1]).tolist() == [40, 3, 0, 0]
-    assert merged(tau, method="cabs", n=1, m=2, weight=[1, 10]).tolist() == [4, 30, 2, 10]
-    assert merged(tau, method="cabs", n=3, m=4, weight=[1, 10]).tolist() == [4, 3, 2, 10]
-
-
-def test_cabs_ranks_equal_ones_by_place() -> None:
-    assert merged([(1, -1, 1, 1), (1, 1, 1, 2)], method="cabs", n=1, m=4, weight=[1, 10]).tolist() == [1, 0, 0, 20]
-
-
-@pytest.mark.parametrize(("n", "m"), [(1, 4), (3, 7), (2, 5), (8, 8), (3, 100)])
-def test_cabs_is_a_slow_loop_with_disjoint_supports(n: int, m: int) -> None:
-    tau = made(3, 6, 35).round(1)
-    kept = cabs(tau, n, m)
-    assert ((kept != 0).sum(0) <= 1).all()
-    assert merged(tau, method="cabs", n=n, m=m) == pytest.approx(kept.sum(0), abs=1e-12)
-
-
-def test_cabs_keeps_its_share_of_each_block() -> None:
-    found = merged(made(1, 10, 512), method="cabs")
-    assert ((found.reshape(-1, 256) != 0).sum(1) == 64).all()
-
-
-def test_cabs_refuses_more_than_the_block_holds() -> None:
-    with pytest.raises(ParameterError, match="n must be at most m, got 9 of 8"):
-        merged(made(2, 8), method="cabs", n=9, m=8)
+    assert np.isfinite(merged_arrays(rows, method="pcb", variant=variant, density=density)).all()
