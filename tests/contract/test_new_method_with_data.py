@@ -39,6 +39,14 @@ def regression_mean(weights: Any, context: Context) -> Any:
     return torch.linalg.solve(grams.sum(0), (weights @ grams).sum(0), left=False)
 
 
+@tensors(sees="element", beside=("fisher",))
+def most_certain(weights: Any, context: Context) -> Any:
+    """The member's value whose F is the largest, where that is above the mean F of all that it sees; else the mean."""
+    found = torch.stack(list(context.beside["fisher"]))
+    best = found.max(0)
+    return torch.where(best.values > found.mean(), weights.gather(0, best.indices[None])[0], weights.mean(0))
+
+
 # the rows
 FISHER = Method(
     "toy_fisher",
@@ -48,12 +56,23 @@ FISHER = Method(
     combine=fisher_mean,
     parameters=(Parameter("floor", "float", 1e-6, above=0, help="least share"),),
 )
+CERTAIN = Method(
+    "toy_certain",
+    "Toy",
+    "the most certain value",
+    "this test",
+    combine=most_certain,
+    parameters=(
+        Parameter("within", "str", "tensor", choices=("tensor", "model"), help="what is compared", sets="ranked_over"),
+        Parameter("strength", "float", 1.0, help="a factor on the result", sets="scale"),
+    ),
+)
 REGRESSION = Method("toy_regression", "Toy", "the layers' least squares", "this test", combine=regression_mean)
 
 
 @pytest.fixture(autouse=True)
 def catalog(monkeypatch: pytest.MonkeyPatch) -> None:
-    for row in (FISHER, REGRESSION):
+    for row in (FISHER, REGRESSION, CERTAIN):
         monkeypatch.setitem(METHODS, row.name, row)
 
 
@@ -82,6 +101,17 @@ def test_a_gram_matrix_has_a_shape_of_its_own() -> None:
     outputs = torch.cat([each @ layer.T for each, layer in zip(inputs, layers, strict=True)])
     wanted = torch.linalg.lstsq(torch.cat(inputs), outputs).solution.T
     assert torch.allclose(merged["w"], wanted, atol=1e-10)
+
+
+def test_settings_of_the_plan_have_any_name_and_statistics_are_joined_over_the_model() -> None:
+    models = [{"a": torch.tensor([1.0, 1.0]), "b": torch.tensor([1.0])}, {"a": torch.tensor([3.0, 3.0]), "b": torch.tensor([3.0])}]
+    shares = [{"a": torch.tensor([1.0, 1.0]), "b": torch.tensor([9.0])}, {"a": torch.tensor([2.0, 1.0]), "b": torch.tensor([4.0])}]
+    apart = modelweave.merge(models, method="toy_certain", statistics={"fisher": shares})
+    assert apart["a"].tolist() == [3, 2] and apart["b"].tolist() == [1]  # means 1.25 and 6.5
+    merged = modelweave.merge(models, method="toy_certain", statistics={"fisher": shares}, within="model", strength=2)
+    assert merged["a"].tolist() == [4, 4] and merged["b"].tolist() == [2]  # mean 3
+    with pytest.raises(CompatibilityError, match="b: the fisher of 'models\\[1\\]' lacks it"):
+        modelweave.merge(models, method="toy_certain", statistics={"fisher": [shares[0], {"a": shares[1]["a"]}]}, within="model")
 
 
 def large(seed: int) -> State:

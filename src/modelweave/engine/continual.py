@@ -59,7 +59,7 @@ class Continual:
     def __init__(self, base: Model, *, method: str = "opcm", seed: int = 0, **parameters: Any) -> None:
         if row_of(method).over_model is None:
             raise ParameterError(f"Continual: {method} cannot go on from its own result; take opcm, or merge all models at once")
-        if {"scale", "lambda"} & parameters.keys():
+        if row_of(method).scale_words & parameters.keys():
             raise ParameterError("Continual: a merge goes on from a result of full scale; leave scale out")
         self.base = open_checkpoint(base)
         self.method, self.seed, self.parameters = method, seed, parameters

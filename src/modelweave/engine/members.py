@@ -167,7 +167,7 @@ def prepare(
     method = row_of(method)
     if method.needs.base not in ("required", "optional"):
         raise ParameterError(f"prepare: {method.name} has no direction from a base; call merge, or use task_arithmetic")
-    if "scale" in parameters or "lambda" in parameters:
+    if row_of(method).scale_words & parameters.keys():
         raise ParameterError("prepare: scale is what .at(scale) is for; leave it out here")
     plan = _plan(models, method, base, None, missing, preset, after, seed, parameters, statistics)
     options = RunOptions.given(threads=threads, memory=memory, device=device, allow_nonfinite=allow_nonfinite, seed=seed)

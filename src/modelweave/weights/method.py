@@ -105,6 +105,11 @@ class Method(Row):
         return " -> ".join(step.__name__ for step in steps)
 
     @property
+    def scale_words(self) -> frozenset[str]:
+        """How the final factor may be called."""
+        return frozenset(word for parameter in self.parameters if parameter.sets == "scale" for word in parameter.words)
+
+    @property
     def wants(self) -> str:
         """The models and the base that it takes, in words, as in "1 model; a base, which changes are taken from"."""
         if self.needs.base == "first":
