@@ -27,9 +27,22 @@ Setting = Literal["scale", "draws", "ranked_over", "rescale"]
 class Parameter:
     """A named option with its type, range and default.
 
-    scope: `shared` (one value a tensor), `model` (one a member, the base has none) or `input` (one a member, base included).
-    sets: the field of the plan that it sets, where the engine acts on it and not a part alone.
-    example: the value in examples and generated tests, the default unless it shows nothing; None: left out there.
+    Attributes:
+        name: the word under which it is given.
+        kind: `float`, `int`, `bool` or `str`.
+        default: its value where none is given; without one it is required.
+        scope: `shared` (one value a tensor), `model` (one a member, the base has none) or `input` (one a member, base included).
+        at_least: the least legal number.
+        above: a number that legal ones are above.
+        at_most: the largest legal number.
+        choices: the legal values, where these are few.
+        aliases: further words for it.
+        help: what it does, in a few words.
+        sets: the field of the plan that it sets, where the engine acts on it and not a part alone.
+        example: the value in examples and generated tests, the default unless it shows nothing; None: left out there.
+
+    >>> Parameter("density", "float", 1.0, above=0, at_most=1).range
+    'a number above 0 and at most 1'
     """
 
     name: str
@@ -76,7 +89,14 @@ class Parameter:
         return " ".join([words, " and ".join(limits)]).strip()
 
     def check(self, value: Any, where: str) -> Any:
-        """The value in the parameter's type, or a ParameterError that starts with `where`.
+        """The value in the parameter's type.
+
+        Args:
+            value: as it was given.
+            where: what the message of an error starts with.
+
+        Raises:
+            ParameterError: for a value of another type or out of range.
 
         >>> Parameter("density", "float", 1.0, above=0, at_most=1).check("2e-1", "models[0]")
         0.2
@@ -116,10 +136,20 @@ class Parameter:
 class Row:
     """One published method of a family; the families' rows add what runs it.
 
-    level: the family's folder, as in "weights" or "outputs/predictions". group: of like methods, in the order in which they are listed.
-    purpose: when to use it, in about six words. keeps: the properties that the generated contract tests hold it to. presets: other
-    defaults by name, where a paper or a tool differs; what a user gives goes before them. constraint: a check over several
-    parameters at once; returns the complaint or None.
+    Attributes:
+        name: the word for it.
+        title: in words.
+        formula: in one line of plain text.
+        source: the paper and section.
+        level: the family's folder, as in "weights" or "outputs/predictions".
+        group: of like methods, in the order in which they are listed.
+        purpose: when to use it, in about six words.
+        parameters: its options.
+        presets: other defaults by name, where a paper or a tool differs; what a user gives goes before them.
+        constraint: a check over several parameters at once; returns the complaint or None.
+        keeps: the properties that the generated contract tests hold it to.
+        paper: its number in the index of papers.
+        note: what else to know.
     """
 
     name: str
@@ -158,7 +188,15 @@ class Row:
         return ""
 
     def parameter(self, word: str, where: str) -> Parameter:
-        """The parameter of that name or alias, or a ParameterError that names the nearest."""
+        """The parameter of a name or alias.
+
+        Args:
+            word: the name or alias.
+            where: what the message of an error starts with.
+
+        Raises:
+            ParameterError: for a word that is none; it names the nearest.
+        """
         for parameter in self.parameters:
             if word in parameter.words:
                 return parameter
@@ -187,8 +225,15 @@ class Row:
     ) -> dict[str, Any]:
         """All parameters of these scopes with their values: what is given, else what the preset says, else the default.
 
-        where: for messages, who gave them. lacking: what to say where a required one is not given, its help by default.
-        Raises ParameterError for names that are not known or given twice, values out of range, and values that do not go together.
+        Args:
+            given: by name or alias.
+            preset: the name of one of the row's presets.
+            where: for messages, who gave them.
+            scopes: of the parameters.
+            lacking: what to say where a required one is not given, its help by default.
+
+        Raises:
+            ParameterError: for names that are not known or given twice, values out of range, and values that do not go together.
         """
         values = {p.name: p.default for p in self.parameters if p.scope in scopes}
         values |= {word: value for word, value in self.preset(preset).items() if word in values}
@@ -207,7 +252,15 @@ class Row:
         return values
 
     def check_together(self, values: Mapping[str, Any], where: str) -> None:
-        """Raise ParameterError where values that are each legal do not go together."""
+        """Refuse values that are each legal and do not go together.
+
+        Args:
+            values: of all parameters.
+            where: what the message of an error starts with.
+
+        Raises:
+            ParameterError: where the row's constraint complains.
+        """
         complaint = self.constraint(values) if self.constraint else None
         if complaint:
             raise ParameterError(f"{where}: {self.name}: {complaint}")

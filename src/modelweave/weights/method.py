@@ -22,11 +22,19 @@ _BASES = {
 
 @dataclass(frozen=True)
 class Needs:
-    """What must be at hand. `min_models` and `max_models` count the members without the base."""
+    """What must be at hand.
+
+    Attributes:
+        base: `required`: deltas are taken from it. `optional`: likewise when given. `input`: a base is an ordinary member. `first`:
+            required, and the first of the inputs instead of what deltas are taken from.
+        min_models: the least number of members, without the base.
+        max_models: the largest number of members, without the base; None: any.
+
+    >>> Needs("required", max_models=2).models
+    '1 to 2'
+    """
 
     base: Literal["required", "optional", "input", "first"] = "input"
-    """`required`: deltas are taken from it. `optional`: likewise when given. `input`: a base is an ordinary member.
-    `first`: required, and the first of the inputs instead of what deltas are taken from."""
     min_models: int = 1
     max_models: int | None = None
 
@@ -83,9 +91,19 @@ class MemberMasks:
 class Method(Row):
     """One published method of the weights family, as a composition of parts: per_delta -> space -> combine -> after.
 
-    merged = base + scale * direction, or combine's own result for methods on weights instead of deltas. per_delta: selections, or
-    functions (deltas, context) -> deltas. space: (deltas, context) -> (deltas there, function back). after: (direction, context) ->
-    direction. A space, a step after and functions per delta go with a combine that is a function of tensors.
+    merged = base + scale * direction, or combine's own result for methods on weights instead of deltas. A space, a step after and
+    functions per delta go with a combine that is a function of tensors. It is a `Row` with these parts.
+
+    Attributes:
+        combine: makes one direction of the members' deltas, or the result of their weights.
+        per_delta: selections, or functions (deltas, context) -> deltas.
+        space: (deltas, context) -> (deltas there, function back).
+        after: (direction, context) -> direction.
+        needs: what must be at hand.
+        keeps: the properties that the generated contract tests hold it to.
+        level: `weights`.
+        masks: what tells the members apart in the direction, saved beside a result that is written.
+        over_model: what scales the direction by norms over the whole model, and keeps a state for later merges.
     """
 
     combine: Callable[..., Any]

@@ -61,7 +61,13 @@ class Pick(NamedTuple):
 
 @dataclass(frozen=True)
 class FittedRule:
-    """rule: what predicts. trajectory: how the fit went, whole, also past what was kept."""
+    """What a learner gives.
+
+    Attributes:
+        rule: what predicts.
+        trajectory: how the fit went, whole, also past what was kept.
+        note: what a reader should know of the fit.
+    """
 
     rule: Any
     trajectory: tuple[Pick, ...] = ()

@@ -22,9 +22,14 @@ ROWS_AT_ONCE = 1 << 15
 
 @dataclass(frozen=True)
 class Linear:
-    """sum_j w_j p_j, with one weight a member or one a member and column; `normalise` makes rows sum to 1.
+    """sum_j w_j p_j. Over the members that cover a row the weights are stretched to the same sum.
 
-    Over the members that cover a row the weights are stretched to the same sum.
+    Attributes:
+        weights: one a member, or one a member and column.
+        normalise: whether rows are made to sum to 1.
+
+    >>> Linear((0.25, 0.75))([np.array([0.0, 1.0]), np.array([1.0, 0.0])]).tolist()
+    [0.75, 0.25]
     """
 
     weights: tuple[Any, ...]
