@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -20,12 +21,14 @@ Generated from the catalog by `python docs/make_pages.py`. `modelweave methods N
 
 def methods_page() -> str:
     """A table a group of methods, then each method with its parameters."""
-    text = HEAD
+    text, seen = HEAD, Counter[str]()
     for family in LEVELS.values():
         title = family.title[0].upper() + family.title[1:]
         text += f"\n## {title}\n" + (f"\n{family.symbols}\n" if family.symbols else "")
         for group, rows in by_group(family.rows.values()).items():
-            lines = [(f"[`{row.name}`](#{row.name})", row.purpose, row.takes, row.formula) for row in rows]
+            links = {row.name: f"{row.name}_{seen[row.name]}" if seen[row.name] else row.name for row in rows}
+            seen.update(list(links))
+            lines = [(f"[`{row.name}`](#{links[row.name]})", row.purpose, row.takes, row.formula) for row in rows]
             text += f"\n### {group[0].upper()}{group[1:]}\n\n{as_markdown(('Method', 'Use it for', 'Takes', 'Computes'), lines)}"
     return text + "".join(_section(row) for family in LEVELS.values() for row in family.rows.values())
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from .errors import ParameterError, RecipeError, unknown
 from .outputs.predictions.published import LEARNERS
+from .outputs.text_table.published import MEMBERS
 from .row import Row
 from .weights.after.steps import ROWS as STEP_ROWS
 from .weights.after.steps import Step
@@ -40,9 +41,10 @@ LEVELS: Mapping[str, Family] = {
         "p_j is a member's prediction of a row, S the sum of those taken so far.",
         LEARNERS,
     ),
+    "outputs/text_table": Family("members of TextTableClassifier and TextTableRegressor", "x is a row of the table.", MEMBERS),
 }
 
-__all__ = ["LEARNERS", "LEVELS", "METHODS", "STEPS", "Family", "method", "row", "rows"]
+__all__ = ["LEARNERS", "LEVELS", "MEMBERS", "METHODS", "STEPS", "Family", "method", "named", "row", "rows"]
 
 
 def rows(level: str | None = None) -> tuple[Row, ...]:
@@ -58,19 +60,24 @@ def rows(level: str | None = None) -> tuple[Row, ...]:
     return tuple(row for name in chosen for row in LEVELS[name].rows.values())
 
 
+def named(name: str, level: str | None = None) -> tuple[Row, ...]:
+    """The rows of that name, one a level at most, or a RecipeError that names the nearest."""
+    found = rows(level)
+    if not any(row.name == name for row in found):
+        raise RecipeError(unknown("method", name, {row.name for row in found}))
+    return tuple(row for row in found if row.name == name)
+
+
 def row(name: str, level: str | None = None) -> Row:
     """The row of that name, or a RecipeError that names the nearest, or the levels that have one of that name each.
 
     >>> row("greedy").level
     'outputs/predictions'
     """
-    found = rows(level)
-    named = [row for row in found if row.name == name]
-    if not named:
-        raise RecipeError(unknown("method", name, {row.name for row in found}))
-    if len(named) > 1:
-        raise RecipeError(f"method '{name}' is one of {' and one of '.join(row.level for row in named)}; name the level, too")
-    return named[0]
+    found = named(name, level)
+    if len(found) > 1:
+        raise RecipeError(f"method '{name}' is one of {' and one of '.join(row.level for row in found)}; name the level, too")
+    return found[0]
 
 
 def method(given: str | Method | Callable[..., Any]) -> Method:

@@ -39,6 +39,8 @@ def facts(row: Row) -> Iterator[tuple[str, str]]:
     said = {"use it for": row.purpose, "formula": row.formula, **row.facts}
     said["properties"] = ", ".join(sorted(word.replace("_", " ") for word in row.keeps))
     said |= {"source": source(row), "note": row.note}
+    if not row.parameters:
+        said.setdefault("parameters", "none")
     yield from ((heading, text) for heading, text in said.items() if text)
     for name, values in row.presets.items():
         yield "preset", f"{name}: " + (", ".join(f"{word} {scalar(value)}" for word, value in values.items()) or "the defaults")

@@ -40,7 +40,7 @@ def test_an_error_is_one_line_that_is_left_as_it_is(capsys, monkeypatch):
     def fail(name, level):
         raise OutputError("[red]out[/red] " + "x" * 300 + "\nexists")
 
-    monkeypatch.setattr("modelweave.catalog.row", fail)
+    monkeypatch.setattr("modelweave.catalog.named", fail)
     assert main(["methods", "ties"]) == 2
     captured = capsys.readouterr()
     assert captured.err == "error: [red]out[/red] " + "x" * 300 + " exists\n" and captured.out == ""
@@ -58,7 +58,7 @@ def test_interrupts_and_closed_pipes_are_quiet(raised, status, monkeypatch, capf
     def fail(name, level):
         raise raised
 
-    monkeypatch.setattr("modelweave.catalog.row", fail)
+    monkeypatch.setattr("modelweave.catalog.named", fail)
     try:
         found = main(["methods", "ties"])
     except SystemExit as error:
@@ -100,7 +100,7 @@ def test_other_exceptions_keep_their_traceback(monkeypatch):
     def fail(name, level):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("modelweave.catalog.row", fail)
+    monkeypatch.setattr("modelweave.catalog.named", fail)
     with pytest.raises(ZeroDivisionError):
         main(["methods", "ties"])
 

@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from modelweave.catalog import LEARNERS, LEVELS, METHODS, STEPS, rows
+from modelweave.catalog import LEARNERS, LEVELS, MEMBERS, METHODS, STEPS, rows
 from modelweave.cli.app import main
 from modelweave.describe import example
 from modelweave.recipes.language.load import parse_recipe
@@ -19,16 +19,16 @@ def test_the_list_has_every_method_in_a_line_of_80_columns(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     starts = [line.split()[0] for line in lines if line.startswith("    ")]
-    assert sorted(starts) == sorted([*METHODS, *LEARNERS, *STEPS, *["method"] * len(LEVELS)])
+    assert sorted(starts) == sorted([*(row.name for row in rows()), *["method"] * len(LEVELS)])
     place = lines.index("  spectra, by decomposing whole matrices")
     assert lines[place + 1].split() == ["tsv_m", *METHODS["tsv_m"].purpose.split(), "base,", "1+"]
     assert next(line for line in lines if line.startswith("    ties ")).endswith("base, 1+      29")
 
 
 def test_one_level_alone(capsys):
-    for level in ("predictions", "outputs", "outputs/predictions"):
+    for level, names in (("predictions", [*LEARNERS]), ("outputs", [*LEARNERS, *MEMBERS]), ("outputs/text_table", [*MEMBERS])):
         assert main(["methods", "--level", level, "--json"]) == 0
-        assert [row["name"] for row in json.loads(capsys.readouterr().out)] == list(LEARNERS)
+        assert [row["name"] for row in json.loads(capsys.readouterr().out)] == names
     assert main(["methods", "--level", "weights"]) == 0
     out = capsys.readouterr().out
     assert "    ties " in out and "    lines " in out and "greedy" not in out
@@ -74,6 +74,15 @@ def test_a_step_in_full(capsys):
 def test_capitals_and_dashes_are_read(word, name, capsys):
     assert main(["methods", word]) == 0
     assert capsys.readouterr().out.startswith(f"{name}: ")
+
+
+def test_of_two_of_a_name_the_first_is_shown_and_the_other_told(capsys):
+    assert main(["methods", "linear"]) == 0
+    out = capsys.readouterr().out
+    assert "merge_method: linear" in out and out.endswith("modelweave methods linear --level outputs/text_table\n")
+    assert main(["methods", "linear", "--level", "text_table"]) == 0
+    out = capsys.readouterr().out
+    assert "parameters  the arguments of LinearModel, in options={'linear': {...}}" in out and "merge_method" not in out
 
 
 def test_needs_do_not_contradict_the_rest_of_the_row(capsys):

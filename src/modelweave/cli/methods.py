@@ -30,13 +30,18 @@ def methods(
       modelweave methods ties
       modelweave methods --level predictions
     """
-    from ..catalog import LEVELS, row, rows
+    from ..catalog import LEVELS, named, rows
     from ..describe import as_dict
 
     if name is not None:
         # as people write them: TIES, DARE-TIES
-        found = row(name.lower().replace("-", "_"), level)
-        return show_json(as_dict(found)) if json else _show(found)
+        found, *others = named(name.lower().replace("-", "_"), level)
+        if json:
+            return show_json(as_dict(found))
+        _show(found)
+        for row in others:
+            say(f"\nanother {row.name}, {row.title}: modelweave methods {row.name} --level {row.level}")
+        return None
     chosen = rows(level)
     if json:
         return show_json([as_dict(row) for row in chosen])
@@ -78,6 +83,5 @@ def _show(row: Row) -> None:
     say()
     if row.parameters:
         show_table(*parameter_table(row))
-    else:
-        say("no parameters")
-    say(f"\nTo start from:\n\n{example(row)}")
+        say()
+    say(f"To start from:\n\n{example(row)}")

@@ -11,8 +11,9 @@ from sklearn.metrics import roc_auc_score
 from modelweave.errors import CheckpointError, ParameterError
 from modelweave.outputs.text_table.column_types import ColumnTypes, column_types
 from modelweave.outputs.text_table.members import Boosting, ExtraTrees, LinearModel
-from modelweave.outputs.text_table.named import DEFAULT, MEMBERS, choose
+from modelweave.outputs.text_table.named import DEFAULT, choose
 from modelweave.outputs.text_table.network_member import Network
+from modelweave.outputs.text_table.published import MEMBERS
 
 from .made import CHEAP, made
 

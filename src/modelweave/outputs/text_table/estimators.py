@@ -221,7 +221,7 @@ class TextTableClassifier(Classes, ClassifierMixin, _TextTable):
     Source: Shi et al. 2021, arXiv 2111.02705; greedy weights and the guard as AutoGluon 1.6 has them.
 
     Args:
-        members: names of `modelweave.outputs.text_table.named.MEMBERS`, or a mapping from names to estimators that take DataFrames; by
+        members: names that `modelweave methods --level text_table` lists, or a mapping from names to estimators that take DataFrames; by
             default boosting with and without text, extra trees, a linear model and a network with late fusion.
         mode: `single`, the best member on a hold-out, fitted on all rows; `weighted`, members fitted once and weighted on a hold-out;
             `stack`, members on folds, `stackers` on the columns and their out-of-fold predictions, greedy weights over both levels.
@@ -268,7 +268,7 @@ class TextTableRegressor(Numbers, RegressorMixin, _TextTable):
     As `TextTableClassifier`, whose attributes it has but for classes_.
 
     Args:
-        members: names of `modelweave.outputs.text_table.named.MEMBERS`, or a mapping from names to estimators that take DataFrames.
+        members: names that `modelweave methods --level text_table` lists, or a mapping from names to estimators that take DataFrames.
         mode: `single`, `weighted` or `stack`.
         stackers: members of the second level, by default all but networks; an empty list leaves it out.
         metric: as in `modelweave.blend`; chooses members, checkpoints and weights.

@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...errors import ParameterError, unknown
 from ..estimators.table import TowerMember
 from .column_types import NO_COLUMNS, ColumnTypes
-from .members import Boosting, ExtraTrees, LinearModel, TypedEstimator
+from .members import TypedEstimator
 from .network_member import Network
+from .published import MEMBERS, TableMember
 
-
-@dataclass(frozen=True)
-class Row:
-    """reads: `all` columns, `tabular` or `text`. text: whether it has no place in a table without text. options: of `make`, preset."""
-
-    name: str
-    title: str
-    family: str
-    make: Callable[..., TypedEstimator]
-    reads: str = "all"
-    text: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-_LARGE = {"rate": 0.03, "leaves": 128, "least": 3, "share": 0.9}
-_ROWS = (
-    Row("gbm", "boosting on all columns, text as n-gram counts", "gbm", Boosting),
-    Row("gbm_tabular", "boosting without text", "gbm", Boosting, "tabular", True, {"ngrams": None}),
-    Row("gbm_large", "boosting with large trees", "gbm", Boosting, options=_LARGE),
-    Row("gbm_pre_embedding", "boosting on an encoder's vectors as they come", "gbm", Boosting, text=True, options={"frozen": True}),
-    Row("gbm_text_embedding", "boosting on vectors of a network trained on the text", "gbm", Boosting, text=True),
-    Row("gbm_multimodal_embedding", "boosting on vectors of a network trained on all columns", "gbm", Boosting, text=True),
-    Row("extra_trees", "extremely randomised trees, text as n-gram counts", "extra_trees", ExtraTrees),
-    Row("linear", "logistic or ridge regression on TF-IDF and standardised numbers", "linear", LinearModel),
-    Row("network", "Transformer with numbers and categories fused late, or as `fusion` says", "network", Network),
-    Row("network_early", "Transformer that reads numbers and categories as tokens", "network", Network, options={"fusion": "early"}),
-    Row("network_all_text", "Transformer that reads everything as text", "network", Network, options={"fusion": "all_text"}),
-    Row("network_text", "Transformer on the text alone", "network", Network, "text", True),
-)
-MEMBERS: Mapping[str, Row] = {row.name: row for row in _ROWS}
 DEFAULT = ("gbm_tabular", "gbm", "extra_trees", "linear", "network")
 
 
@@ -86,7 +57,7 @@ def choose(
     found: list[TowerMember] = []
     for name in dict.fromkeys(wanted):
         row = MEMBERS[name]
-        if (row.text and not types.text) or (row.reads == "tabular" and not (types.numeric or types.categorical)):
+        if (row.needs_text and not types.text) or (row.reads == "tabular" and not (types.numeric or types.categorical)):
             continue
         make = _Maker(row, classification, dict(given.get(name, {})), usual, seed)
         found.append(TypedMember(name, make(types), family=row.family, types=types, make=make))
@@ -99,7 +70,7 @@ def choose(
 class _Maker:
     """Makes a member for the columns of a level."""
 
-    row: Row
+    row: TableMember
     classification: bool
     given: dict[str, Any]
     usual: dict[str, Any]
@@ -111,9 +82,9 @@ class _Maker:
             types = replace(types, text=()) if row.reads == "tabular" else ColumnTypes(text=types.text)
         common: dict[str, Any] = {"types": types, "classification": self.classification, "seed": self.seed}
         options = {**(self.usual if row.make is Network else {}), **row.options, **self.given}
-        if row.name.endswith("_embedding"):
+        if row.vectors:
             inner = {**self.usual, **options.pop("network", {})}
-            own = ColumnTypes(text=types.text) if row.name != "gbm_multimodal_embedding" else types
+            own = ColumnTypes(text=types.text) if row.vectors == "text" else types
             options["network"] = Network(**{**common, "types": own, **inner})
             options.setdefault("ngrams", None)
         known = row.make().get_params()
