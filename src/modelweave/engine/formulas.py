@@ -15,13 +15,11 @@ from ..recipes.planning.plan import TensorPlan
 from ..weights.formula import Formula, traced
 from ..weights.part import Context, Round, spec_of
 from .general import tensors_of
-from .kernels import BLOCK, Chunk, Room
+from .kernels import Chunk, Room
 from .order_statistics import Edge, find, value_of
 from .scheduler import Stages, Task
 from .workbench import Scratch, Workbench, last_axis, options_of, spans, total
 
-_FEW = 64 * BLOCK
-"""Elements that torch sees at once: its results between steps then stay in the caches, and their memory is not given back each time."""
 Found = Generator[list[Task], list[Any], Any]
 _ROW = "the value of the row"
 """Stands in what was seen for a symbol that each tracing makes anew."""
@@ -113,12 +111,11 @@ def _row_tasks(bench: Workbench, plan: TensorPlan, measure: Round, seen: tuple[A
     """Tasks that find one value for each row, float64."""
     assert plan.method is not None
     row, options = last_axis(plan.shape), options_of(plan.method.combine, plan.shared)
-    few = replace(bench, chunk=min(bench.chunk, _FEW))
 
     def task_of(start: int, stop: int) -> Task:
         def task(own: Scratch) -> NDArray[np.float64]:
             found = []
-            for at, count in few.chunks(start, stop, row):
+            for at, count in bench.chunks(start, stop, row):
                 deltas, context = tensors_of(bench, plan, bench.read(own, plan, at, count), (-1, row), "cpu")
                 found.append(measure.measure(deltas, replace(context, seen=seen), **options).double().numpy())
             return np.concatenate(found)
