@@ -73,7 +73,7 @@ def merge_by_command(file: Path, out: Path) -> None:
 
     What it complains of is raised as a ModelweaveError.
     """
-    package = str(Path(__file__).resolve().parents[2])
+    package = str(Path(__file__).resolve().parents[3])
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "modelweave", "merge", file.name, str(out.resolve())]
     done = subprocess.run(command, cwd=file.parent, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
