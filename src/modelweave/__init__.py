@@ -1,8 +1,8 @@
 """modelweave composes models: several trained models in, a better one out, and the evidence that it is better.
 
 The names are written in `__init__.pyi` and loaded when they are first used, so that importing the package costs next to nothing.
-What a family offers besides stands in its namespace: `modelweave.weights`, `.predictions`, `.training`, `.analysis`, `.networks`,
-`.evaluation`, `.statistics`.
+What a family offers besides stands in its namespace: `modelweave.weights`, `.predictions`, `.training`, `.analysis`, `.checkpoints`,
+`.networks`, `.evaluation`, `.statistics`.
 """
 
 from .lazy import lazy

@@ -1,5 +1,6 @@
 from . import analysis as analysis
 from . import catalog as catalog
+from . import checkpoints as checkpoints
 from . import evaluation as evaluation
 from . import networks as networks
 from . import predictions as predictions

@@ -16,6 +16,8 @@ from typing import Any
 
 from .extras import extras_named
 
+_NAMESPACES = ("analysis", "checkpoints", "evaluation", "networks", "predictions", "statistics", "training", "weights")
+
 
 @cache
 def homes(file: str) -> dict[str, tuple[str, str]]:
@@ -49,5 +51,5 @@ def lazy(module: str, file: str, package: str | None) -> tuple[Callable[[str], A
 
 
 def _is_public_already(home: str, package: str | None) -> bool:
-    """Whether a name's home is a namespace of its own: it is then documented there, and only importable from here as well."""
-    return home.lstrip(".") in ("analysis", "evaluation", "networks", "predictions", "statistics", "training", "weights")
+    """Whether a name of the root has a namespace for its home: it is documented there, and importable from the root as well."""
+    return package == "modelweave" and home.lstrip(".") in _NAMESPACES

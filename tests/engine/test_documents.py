@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from modelweave import merge_recipe
 from modelweave.checkpoints import open as opening
 from modelweave.checkpoints.results.folder import DISCARDED
-from modelweave.checkpoints.results.stages import Stages
+from modelweave.checkpoints.results.waiting import WaitingResults
 from modelweave.cli.app import main
 from modelweave.engine import documents as merging
 from modelweave.errors import ModelweaveError, OutputError, RecipeError
@@ -101,9 +101,9 @@ def test_a_finished_document_is_not_merged_again(here: Path, monkeypatch: pytest
     stopped_after_the_first(here, monkeypatch)
     before = os.stat(here / ".out.stages" / "1" / "model.safetensors").st_mtime_ns
     seen: list[int] = []
-    remove = Stages.remove
+    remove = WaitingResults.remove
     monkeypatch.setattr(
-        Stages, "remove", lambda self: (seen.append(os.stat(self.place(1) / "model.safetensors").st_mtime_ns), remove(self))
+        WaitingResults, "remove", lambda self: (seen.append(os.stat(self.place(1) / "model.safetensors").st_mtime_ns), remove(self))
     )
     merge_recipe(here / "two.yml", "out", resume=True)
     assert seen == [before] and not (here / ".out.stages").exists()
@@ -195,7 +195,7 @@ def test_inputs_are_opened_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_two_runs_into_one_place_are_refused(here: Path) -> None:
     (here / "one.yml").write_text("merge_method: passthrough\nmodels: [a]\n")
     for text in (recipe(here), here / "one.yml"):
-        with Stages("out"), pytest.raises(OutputError, match="another run"):
+        with WaitingResults("out"), pytest.raises(OutputError, match="another run"):
             merge_recipe(text, "out")
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from modelweave.errors import CompatibilityError
-from modelweave.networks import Spec, seeded, stages_of
+from modelweave.networks import NetworkLayout, seeded, stages_of
 
 from .unet_stand_in import UNet
 
@@ -108,15 +108,15 @@ def test_what_is_no_chain_is_refused():
         stages_of(network, example=X)
     with pytest.raises(CompatibilityError, match="has no list of blocks"):
         stages_of(nn.Bilinear(1, 1, 1))
-    with pytest.raises(CompatibilityError, match="give an example, or a Spec"):
+    with pytest.raises(CompatibilityError, match="give an example, or a layout"):
         stages_of(network)
     with pytest.raises(CompatibilityError, match="no module 'block'; name one of stem, head, blocks, norm"):
-        stages_of(network, spec=Spec(("block",)))
+        stages_of(network, layout=NetworkLayout(("block",)))
     with pytest.raises(CompatibilityError, match=r"'(stem|head|norm)\.\w+' belongs to no stage"):
-        stages_of(network, spec=Spec(("blocks",)))
-    wrong = Spec(("blocks",), ("stem",), ("norm", "head"), ("batch", 7))
+        stages_of(network, layout=NetworkLayout(("blocks",)))
+    wrong = NetworkLayout(("blocks",), ("stem",), ("norm", "head"), ("batch", 7))
     with pytest.raises(CompatibilityError, match=r"stage 'before': gives the shape \(5, 6\), expected \('batch', 7\)"):
-        stages_of(make(Residual), spec=wrong, example=X)
+        stages_of(make(Residual), layout=wrong, example=X)
 
 
 HUGGING_FACE = {

@@ -11,8 +11,8 @@ from typing import Any
 from ..checkpoints.open import open_checkpoint
 from ..checkpoints.results.folder import DISCARDED
 from ..checkpoints.results.manifest import NAME, recorded
-from ..checkpoints.results.stages import Stages
 from ..checkpoints.results.target import refuse_inside
+from ..checkpoints.results.waiting import WaitingResults
 from ..checkpoints.tensors import Checkpoint
 from ..recipes.language.load import load_recipe
 from ..recipes.planning.build import build_plan
@@ -84,7 +84,7 @@ def merge_recipe(
     last, needed, records = len(documents) - 1, ancestors(documents), dict[str, Any]()
     notices: list[str] = []
     warnings = [not_needed(documents[number]) for number in range(last) if number not in needed]
-    with Stages(out, resume=resume) as stages:
+    with WaitingResults(out, resume=resume) as stages:
         notices += [DISCARDED] if stages.discarded else []
         for number in needed:
             name, folder = str(documents[number].name), stages.place(number + 1)

@@ -24,7 +24,7 @@ from .kernels import BINS, BLOCK, CompiledKernels, Kernels, library_path
 from .masks import write_masks
 from .options import Progress, RunOptions
 from .scheduler import Job, Stages, run_jobs
-from .two_pass import Step, adding_job, directions
+from .two_pass import Rescaled, adding_job, directions
 from .votes import vote_job
 from .workbench import CHUNK, SPAN, Scratch, Workbench, spans
 
@@ -115,11 +115,11 @@ def footprint(plan: TensorPlan) -> int:
     return held + plan.whole_bytes
 
 
-def _job(bench: Workbench, plan: TensorPlan, step: Step | None = None) -> Job:
+def _job(bench: Workbench, plan: TensorPlan, step: Rescaled | None = None) -> Job:
     return Job(_finished(bench, plan, step), 0 if step else footprint(plan))
 
 
-def _finished(bench: Workbench, plan: TensorPlan, step: Step | None) -> Stages:
+def _finished(bench: Workbench, plan: TensorPlan, step: Rescaled | None) -> Stages:
     if plan.count:
         try:
             yield from stages_of(bench, plan) if step is None else adding_job(bench, plan, step)

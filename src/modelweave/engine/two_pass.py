@@ -27,7 +27,7 @@ _WIDE = {"F32": np.float32, "F64": np.float64}
 
 
 @dataclass(frozen=True)
-class Step:
+class Rescaled:
     """A tensor's finished direction, and its factor."""
 
     direction: TensorRef
@@ -42,7 +42,7 @@ def directions(
     run_all: Callable[[Iterable[Job]], None],
     folder: Path | None,
     kept: Kept,
-) -> Iterator[Mapping[str, Step]]:
+) -> Iterator[Mapping[str, Rescaled]]:
     """The first pass: the steps of the second, by tensor, for as long as the context lasts.
 
     Directions are float32 or float64, in a file without a name in `folder`, or in memory. A resumed run makes all of them anew, because
@@ -57,20 +57,20 @@ def directions(
     with Spill([(p.name, p.shape, p.dtype) for p in alone], folder) as spill:
         first = replace(bench, sink=spill, add_base=False)
         run_all(_measured(first, plan, spill.ref(plan.name), job_of(first, plan), squares) for plan in alone)
-        steps: dict[str, Step] = {}
+        steps: dict[str, Rescaled] = {}
         for name in dict.fromkeys(plan.method.name for plan in plans if plan.method):
             group = [plan for plan in plans if plan.method and plan.method.name == name]
             factor = _factor(group, squares, kept)
-            steps |= {p.name: Step(spill.ref(p.name), factor * p.scale) for p in group}
+            steps |= {p.name: Rescaled(spill.ref(p.name), factor * p.scale) for p in group}
         yield steps
 
 
-def adding_job(bench: Workbench, plan: TensorPlan, step: Step) -> Stages:
+def adding_job(bench: Workbench, plan: TensorPlan, step: Rescaled) -> Stages:
     """The second pass: base + factor * direction."""
     yield [_adding(bench, plan, step, *span) for span in spans(plan.count)]
 
 
-def _adding(bench: Workbench, plan: TensorPlan, step: Step, start: int, stop: int) -> Task:
+def _adding(bench: Workbench, plan: TensorPlan, step: Rescaled, start: int, stop: int) -> Task:
     alone = replace(plan, inputs=(step.direction,))
 
     def task(own: Scratch) -> None:

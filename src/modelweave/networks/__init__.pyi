@@ -5,7 +5,7 @@ from .fitting import fit as fit
 from .fitting import supervised as supervised
 from .inference import forward as forward
 from .inference import stream as stream
-from .layouts import Spec as Spec
+from .layouts import NetworkLayout as NetworkLayout
 from .layouts import stages_of as stages_of
 from .loading import Loaded as Loaded
 from .loading import load as load

@@ -49,7 +49,7 @@ class Chain:
             value, noted = _split(given, named)
             if place != len(calls) or (hidden and value is not hidden[0]):
                 where = f"between '{self.names[place - 1]}' and '{self.names[place]}'" if place else f"before '{self.names[0]}'"
-                raise CompatibilityError(f"stages: {where} the network does more than hand a tensor on; give a Spec with other blocks")
+                raise CompatibilityError(f"stages: {where} the network does more than hand a tensor on; give a layout with other blocks")
             calls.append(noted)
             hidden[:] = [value]
             if place == len(self.blocks) - 1:
@@ -61,7 +61,9 @@ class Chain:
             self._forward(flow, stand_in)
         except _Reached:
             return replace(flow, hidden=hidden[0], context=calls)
-        raise CompatibilityError(f"stages: the network does not call '{self.names[len(calls)]}'; give a Spec with the blocks that it calls")
+        raise CompatibilityError(
+            f"stages: the network does not call '{self.names[len(calls)]}'; give a layout with the blocks that it calls"
+        )
 
     def block(self, place: int) -> Callable[[Flow], Flow]:
         """One block."""

@@ -15,7 +15,7 @@ from .unet import is_unet, unet
 
 
 @dataclass(frozen=True)
-class Spec:
+class NetworkLayout:
     """Where the parts of a network stand. Names are those of submodules, or of parameters.
 
     Attributes:
@@ -37,16 +37,16 @@ class Spec:
 
 _TOKENS: Shape = ("batch", "tokens", "config.hidden_size")
 LAYOUTS = {
-    "llama": Spec(("layers",), ("embed_tokens", "rotary_emb"), ("norm",), _TOKENS),
-    "vit": Spec(("layers",), ("embeddings",), ("layernorm", "pooler"), _TOKENS),
-    "vit, older": Spec(("encoder.layer",), ("embeddings",), ("layernorm", "pooler"), _TOKENS),
-    "bert": Spec(("encoder.layer",), ("embeddings",), ("pooler",), _TOKENS),
-    "gpt2": Spec(("h",), ("wte", "wpe"), ("ln_f",), _TOKENS),
+    "llama": NetworkLayout(("layers",), ("embed_tokens", "rotary_emb"), ("norm",), _TOKENS),
+    "vit": NetworkLayout(("layers",), ("embeddings",), ("layernorm", "pooler"), _TOKENS),
+    "vit, older": NetworkLayout(("encoder.layer",), ("embeddings",), ("layernorm", "pooler"), _TOKENS),
+    "bert": NetworkLayout(("encoder.layer",), ("embeddings",), ("pooler",), _TOKENS),
+    "gpt2": NetworkLayout(("h",), ("wte", "wpe"), ("ln_f",), _TOKENS),
 }
 """Of base models of transformers: the layout of Llama, Mistral, Qwen and others; of ViT and DeiT; of BERT, RoBERTa and others; of GPT-2."""
 
 
-def stages_of(network: nn.Module, *, spec: Spec | None = None, example: Any = None) -> Stages:
+def stages_of(network: nn.Module, *, layout: NetworkLayout | None = None, example: Any = None) -> Stages:
     """The stages of a network; run one after the other they give what the network gives.
 
     Known are sequential networks (a stage a child), the Hugging Face layouts of `LAYOUTS` (a stage before the blocks, one a block, one
@@ -55,7 +55,7 @@ def stages_of(network: nn.Module, *, spec: Spec | None = None, example: Any = No
 
     Args:
         network: any module.
-        spec: where the parts stand, for a network that is none of these.
+        layout: where the parts stand, for a network that is none of these.
         example: inputs of the network: a tensor, a tuple of several, or a dictionary. With it shapes are declared and checked.
 
     Raises:
@@ -67,12 +67,12 @@ def stages_of(network: nn.Module, *, spec: Spec | None = None, example: Any = No
     [('0', ('batch', 3)), ('1', ('batch', 3))]
     """
     given, named = _inputs(example)
-    if spec is None and is_unet(network):
+    if layout is None and is_unet(network):
         stages = unet(network)
-    elif spec is None and isinstance(network, nn.Sequential):
+    elif layout is None and isinstance(network, nn.Sequential):
         stages = sequential(network)
     else:
-        stages = _specified(network, spec or _layout(network) or _inferred(network, example))
+        stages = _specified(network, layout or _layout(network) or _inferred(network, example))
     if example is not None:
         stages = declared(stages, *given, **named)
         stages.check(*given, **named)
@@ -85,10 +85,10 @@ def _inputs(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (example if isinstance(example, tuple) else (example,)), {}
 
 
-def _specified(network: nn.Module, spec: Spec) -> Stages:
-    blocks = [name for entry in spec.blocks for name in _items(network, entry)]
-    shape = tuple(_looked_up(network, size) if isinstance(size, str) and "." in size else size for size in spec.shape)
-    return chained(network, blocks, spec.before, spec.after, shape)
+def _specified(network: nn.Module, layout: NetworkLayout) -> Stages:
+    blocks = [name for entry in layout.blocks for name in _items(network, entry)]
+    shape = tuple(_looked_up(network, size) if isinstance(size, str) and "." in size else size for size in layout.shape)
+    return chained(network, blocks, layout.before, layout.after, shape)
 
 
 def _items(network: nn.Module, name: str) -> list[str]:
@@ -108,7 +108,7 @@ def _looked_up(network: Any, path: str) -> int:
     return int(network)
 
 
-def _layout(network: nn.Module) -> Spec | None:
+def _layout(network: nn.Module) -> NetworkLayout | None:
     """The layout that fits, with names from the network's root."""
     prefix = getattr(network, "base_model_prefix", "")
     prefix = f"{prefix}." if prefix and hasattr(network, prefix) else ""
@@ -122,7 +122,7 @@ def _layout(network: nn.Module) -> Spec | None:
             outside = _children(network) if prefix else []
             after = [*(prefix + name for name in layout.after), *(name for name in outside if name + "." != prefix)]
             blocks, before = (tuple(prefix + name for name in names) for names in (layout.blocks, layout.before))
-            return Spec(blocks, before, tuple(after), layout.shape)
+            return NetworkLayout(blocks, before, tuple(after), layout.shape)
     return None
 
 
@@ -138,7 +138,7 @@ def _children(network: nn.Module) -> list[str]:
     return [name for name, _ in network.named_children()]
 
 
-def _inferred(network: nn.Module, example: Any) -> Spec:
+def _inferred(network: nn.Module, example: Any) -> NetworkLayout:
     """Lists of at least two modules of one class, the outermost ones, and what is called before and after them."""
     kind = type(network).__name__
     found = [
@@ -149,21 +149,23 @@ def _inferred(network: nn.Module, example: Any) -> Spec:
     least = min((name.count(".") for name in found), default=0)
     lists = [name for name in found if name.count(".") == least]
     if not lists:
-        raise CompatibilityError(f"stages: a {kind} has no list of blocks of one class; give a Spec that names its blocks")
+        raise CompatibilityError(f"stages: a {kind} has no list of blocks of one class; give a layout that names its blocks")
     if example is None:
-        raise CompatibilityError(f"stages: what a {kind} does before and after {', '.join(lists)} is not known; give an example, or a Spec")
+        raise CompatibilityError(
+            f"stages: what a {kind} does before and after {', '.join(lists)} is not known; give an example, or a layout"
+        )
     called = _called(network, example)
     blocks = {item for name in lists for item in _items(network, name)}
     order = [name for name in called if name in blocks]
     lists = [name for name in lists if any(item.startswith(name + ".") for item in order)]
     if not lists:
-        raise CompatibilityError(f"stages: a {kind} calls none of its lists of blocks; give a Spec that names its blocks")
+        raise CompatibilityError(f"stages: a {kind} calls none of its lists of blocks; give a layout that names its blocks")
     first = called.index(order[0])
     outside = [name for name in called if name and not any(name == item or name.startswith(item + ".") for item in (*blocks, *lists))]
     outside = [name for name in outside if next(network.get_submodule(name).parameters(recurse=False), None) is not None]
     before = [name for name in outside if called.index(name) < first]
     lists.sort(key=lambda name: min(called.index(item) for item in order if item.startswith(name + ".")))
-    return Spec(tuple(lists), tuple(before), tuple(name for name in outside if name not in before))
+    return NetworkLayout(tuple(lists), tuple(before), tuple(name for name in outside if name not in before))
 
 
 def _called(network: nn.Module, example: Any) -> list[str]:

@@ -162,7 +162,9 @@ class Stages(Sequence[Stage]):
         """The place of the stage whose module's name begins the tensor's, the longest one."""
         fits = [(len(word), -place) for place, stage in enumerate(self) for word in stage.modules if _within(name, word)]
         if not fits:
-            raise CompatibilityError(f"stages: '{name}' belongs to no stage; give a Spec that names its module before or after the blocks")
+            raise CompatibilityError(
+                f"stages: '{name}' belongs to no stage; give a layout that names its module before or after the blocks"
+            )
         return -max(fits)[1]
 
 

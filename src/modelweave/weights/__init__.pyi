@@ -5,7 +5,6 @@ from ..engine.merge import MergeResult as MergeResult
 from ..engine.recover import Masked as Masked
 from ..engine.recover import member_masks as member_masks
 from ..engine.recover import recover as recover
-from ..engine.write_checkpoint import write_checkpoint as write_checkpoint
 from ..row import Parameter as Parameter
 from ..weights.part import Chance as Chance
 from ..weights.part import Context as Context

@@ -12,7 +12,7 @@ from .lock import FolderLock
 from .target import Parents, explained, real_target, refuse_existing
 
 
-class Stages:
+class WaitingResults:
     """The hidden folder for them, one numbered folder each, so that no name of a recipe becomes a path.
 
     Use it as a context: inside, nobody else merges into the same place. resume: keep what an earlier run left. lock: of `out`.
@@ -27,7 +27,7 @@ class Stages:
         self.lock = FolderLock(self._beside("lock"), self.out)
         self._parents = Parents(self.out)
 
-    def __enter__(self) -> Stages:
+    def __enter__(self) -> WaitingResults:
         try:
             with explained(self.out, "choose another folder"):
                 refuse_existing(self.out)
