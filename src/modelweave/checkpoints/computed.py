@@ -15,7 +15,12 @@ from .tensors import TensorRef
 class ComputedTensor(TensorRef):
     """A tensor that a function makes at the first read; it is let go once as many bytes were read as it has.
 
-    compute: takes nothing and returns a torch tensor or NumPy array of this shape and dtype. how: what was done, for `identity`.
+    Args:
+        name: of the tensor.
+        shape: of the result.
+        dtype: the tag of its element type, as in "F32".
+        compute: takes nothing and returns a torch tensor or NumPy array of this shape and dtype.
+        how: what was done, for `identity`, which a resumed run compares.
 
     >>> import numpy as np
     >>> twice = ComputedTensor("w", (2,), "F32", lambda: 2 * np.ones(2, np.float32), "doubled")

@@ -27,8 +27,11 @@ class InFile(NamedTuple):
 class TensorRef(ABC):
     """One tensor that is read when asked, from several threads at once.
 
-    name: as in its checkpoint. shape: as stored. dtype: tag of what `read_into` delivers.
-    stored: tag that the checkpoint declares; it differs from dtype where a value is computed on read (an adapter over a base).
+    Args:
+        name: as in its checkpoint.
+        shape: as stored.
+        dtype: tag of what `read_into` delivers, as in "BF16".
+        stored: tag that the checkpoint declares; it differs from dtype where a value is computed on read (an adapter over a base).
     """
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: str, stored: str | None = None) -> None:
@@ -59,14 +62,24 @@ class TensorRef(ABC):
 
     @abstractmethod
     def read_into(self, start: int, out: Bytes) -> None:
-        """Fill `out` (uint8, contiguous) with the elements from flat index `start` on, in C order."""
+        """Fill a buffer with elements in C order.
+
+        Args:
+            start: flat index of the first.
+            out: (bytes,) uint8, contiguous; its length says how many elements.
+        """
 
     def at_hand(self, start: int) -> Bytes | InFile | None:
         """Where the elements from flat index `start` on already stand in C order: in memory, in an open file, or (None) in neither."""
         return None
 
     def read(self, start: int = 0, stop: int | None = None) -> Bytes:
-        """The bytes of the elements [start, stop) in a fresh array."""
+        """Elements as bytes in a fresh array.
+
+        Args:
+            start: flat index of the first.
+            stop: of the first that is left out; None for the end.
+        """
         stop = self.count if stop is None else stop
         out = np.empty((stop - start) * DTYPES[self.dtype].itemsize, np.uint8)
         self.read_into(start, out)
@@ -89,12 +102,17 @@ class TensorRef(ABC):
 class Checkpoint(Mapping[str, TensorRef]):
     """A mapping from tensor name to lazy reference, whatever stands behind it.
 
-    label: how the user named it, for messages. config: the parsed config.json or None.
-    aliases: names that are not stored because they share another's data, as in lm_head.weight -> model.embed_tokens.weight.
-    shared: names that are stored as views of another's data, as a state dict holds tied weights.
-    buffers: names that a module declares as buffers (BatchNorm statistics); they are copied, never averaged.
-    folder: on this machine's disk, None elsewhere. metadata: free text of the files' headers. warnings: sentences for the user.
-    ignored: what is left out, with the reason: entries that are no tensors, further copies of the weights.
+    Args:
+        label: how the user named it, for messages.
+        tensors: name to reference, in the order of the file.
+        config: the parsed config.json or None.
+        aliases: names that are not stored because they share another's data, as in lm_head.weight -> model.embed_tokens.weight.
+        shared: names that are stored as views of another's data, as a state dict holds tied weights.
+        buffers: names that a module declares as buffers (BatchNorm statistics); they are copied, never averaged.
+        folder: on this machine's disk, None elsewhere.
+        metadata: free text of the files' headers.
+        warnings: sentences for the user.
+        ignored: what is left out, with the reason: entries that are no tensors, further copies of the weights.
     """
 
     label: str
