@@ -129,3 +129,8 @@ def test_the_drawn_tree_is_the_tree() -> None:
     there = {p.name for p in SOURCE.glob("*.py") if not p.name.startswith("__")}
     there |= {f"{p.name}/" for p in SOURCE.iterdir() if p.is_dir() and not p.name.startswith("_")}
     assert names == there, names ^ there
+
+
+def test_one_name_is_one_class() -> None:
+    found = [node.name for path in FILES for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
+    assert {name for name in found if found.count(name) > 1 and not name.startswith("_")} == set()

@@ -16,6 +16,7 @@ from modelweave.checkpoints.tensors import InFile
 from modelweave.engine import kernels
 from modelweave.engine.kernels import CompiledKernels, Kernels, library_path
 from modelweave.engine.torch_kernels import TorchKernels
+from modelweave.errors import ModelweaveError
 
 compiled = pytest.mark.skipif(library_path() is None, reason="the kernels were not compiled when the package was installed")
 
@@ -24,6 +25,13 @@ def library() -> CompiledKernels:
     path = library_path()
     assert path is not None
     return CompiledKernels(path)
+
+
+@compiled
+def test_a_library_of_another_version_is_refused_before_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "INTERFACE", kernels.INTERFACE + 1)
+    with pytest.raises(ModelweaveError, match="another version of modelweave; install it again"):
+        library()
 
 
 @pytest.fixture(params=[pytest.param("compiled", marks=compiled), "torch"])

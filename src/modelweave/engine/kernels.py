@@ -19,8 +19,11 @@ from numpy.typing import NDArray
 
 from ..checkpoints.dtypes import Bytes
 from ..checkpoints.tensors import InFile
+from ..errors import ModelweaveError
 from ..weights.formula import Formula
 
+INTERFACE = 1
+"""What the compiled library must answer; kernels.c has the same number."""
 BLOCK = 1024
 BINS = 512
 WINDOW = 256 * BLOCK
@@ -251,6 +254,10 @@ class CompiledKernels:
 
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path))
+        if getattr(library, "mw_interface", lambda: None)() != INTERFACE:
+            raise ModelweaveError(
+                f"{path.name}: was compiled for another version of modelweave; install it again, so that it is compiled anew"
+            )
         library.mw_prepare()
         names = ("gram", "sum", "histogram", "selected_sums", "vote", "balance", "rank_chance", "mark_blocks", "formula", "measure")
         self._functions: dict[str, tuple[Any, Any]] = {}
