@@ -112,3 +112,11 @@ def test_links_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_walk_through_a_new_method_runs() -> None:
+    names: dict[str, Any] = {}
+    for text in re.findall(r"^   ```py\n(.*?)^   ```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        exec(compile(re.sub(r"^   ", "", text, flags=re.MULTILINE), "CONTRIBUTING.md", "exec"), names)
+    names["test_the_middle_stays"]()
+    assert str(names["keep_middle"](4, density=0.5)) in names["keep_middle"].__doc__
