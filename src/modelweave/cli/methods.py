@@ -40,7 +40,7 @@ def methods(
             return show_json(as_dict(found))
         _show(found)
         for row in others:
-            say(f"\nanother {row.name}, {row.title}: modelweave methods {row.name} --level {row.level}")
+            say(f"\nThere is another '{row.name}' ({row.title}): modelweave methods {row.name} --level {row.level}")
         return None
     chosen = rows(level)
     if json:
