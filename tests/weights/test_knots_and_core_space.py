@@ -148,8 +148,7 @@ def test_odd_changes_give_numbers(space: Any, rule: str) -> None:
     for few in odd:
         for dtype in (torch.float32, torch.float64):
             found = merged_changes(space.__name__, few, dtype, rule=rule, density=0.01)
-            assert np.isfinite(found).all()
-            assert np.linalg.norm(found) <= 3 * np.linalg.norm(few, axis=(1, 2)).sum()
+            assert 0 <= np.linalg.norm(found) <= 3 * np.linalg.norm(few, axis=(1, 2)).sum()
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

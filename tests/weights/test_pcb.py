@@ -194,5 +194,6 @@ def test_the_released_form_leaves_out_opposites_and_dissenters() -> None:
     "rows", [((0.0,) * 5, (1.0, 2, 3, -4, 0)), ((2.0,) * 5, (2.0,) * 5), ((0.0,), (3.0,)), ((1e-30, 2e-30), (0, 1e-30))]
 )
 @pytest.mark.parametrize("density", [0.1, 0.5, 1.0])
-def test_pcb_of_odd_changes_is_finite(variant: str, rows: Any, density: float) -> None:
-    assert np.isfinite(merged_arrays(rows, method="pcb", variant=variant, density=density)).all()
+def test_pcb_of_odd_changes_is_what_the_slow_steps_give(variant: str, rows: Any, density: float) -> None:
+    found = merged_arrays(rows, method="pcb", variant=variant, density=density)
+    np.testing.assert_allclose(found, pcb(np.array(rows, np.float64), density, variant)[0], atol=1e-6)
