@@ -30,8 +30,8 @@ def test_the_words_before_checks_cannot_be_mixed_up() -> None:
     def words(found: Result) -> list[str]:
         return [line.split("  ")[0] for line in result_text(found).splitlines() if line.endswith("+1.000")]
 
-    assert words(of_kinds()) == ["holds", "fails as expected", "holds as expected", "report"]
-    assert words(of_kinds(*KINDS)) == ["FAILS", "NOT AS EXPECTED", "NOT AS EXPECTED", "report"]
+    assert words(of_kinds()) == ["holds", "fails as expected", "holds as expected", "report, met"]
+    assert words(of_kinds(*KINDS)) == ["FAILS", "NOT AS EXPECTED", "NOT AS EXPECTED", "report, missed"]
 
 
 @pytest.mark.parametrize(

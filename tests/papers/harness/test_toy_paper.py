@@ -52,7 +52,7 @@ def test_a_module_and_a_row_are_an_experiment(paper: Paper) -> None:
     assert [row["size"] for row in result.rows] == [8, 4, 10, 5] and [row["seed"] for row in result.rows] == [0, 0, 2, 2]
     lines = result_text(result).splitlines()
     assert lines[0] == "99 Halving" and lines[6:8] == ["whole      9.000", "half       4.500"]
-    assert [line.split("  ")[0] for line in lines[10:13]] == ["holds", "fails as expected", "report"]
+    assert [line.split("  ")[0] for line in lines[10:13]] == ["holds", "fails as expected", "report, met"]
     assert lines[10].split("each")[-1].split() == [",", ">", "+4", "on", "average", "+4.000", "+5.000"]
     assert lines[12].endswith("  no claim: within 10          +9.000")
     assert lines[-1].startswith("the claim holds at this size; controls as expected: 1 of 1 (")

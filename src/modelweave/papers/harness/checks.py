@@ -16,6 +16,8 @@ from .rows import Rows, Values
 Kind = Literal["claim", "control", "invariant", "report"]
 Over = Literal["each", "on average", "in the 95 % interval"]
 
+UNBOUNDED = "no claim"
+"""What is expected of a report that has no bound."""
 _OVER: dict[Over, Callable[[Values], Values]] = {
     "each": np.asarray,
     "on average": np.mean,
@@ -127,7 +129,7 @@ class Check:
         got = self.measure.of(rows)
         words = ", ".join(bound.words(self.measure) for bound in self.bounds)
         if self.kind == "report":
-            words = f"no claim: {words}" if words else "no claim"
+            words = f"{UNBOUNDED}: {words}" if words else UNBOUNDED
         return Finding(self.name, words, tuple(got.tolist()), all(bound.holds(got) for bound in self.bounds), self.kind)
 
 

@@ -18,7 +18,7 @@ before a check:
 - a claim, which decides: {claim}
 - a control, the method without its working part, which decides, too: {control}
 - an invariant, an identity that only an error can break: {invariant}
-- a report, which decides nothing: {report}
+- a report, which decides nothing: {report}, and `report` where nothing is expected
 
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...text.tables import as_lines
-from .checks import Finding, Kind
+from .checks import UNBOUNDED, Finding, Kind
 from .experiment import Result
 from .rows import Row
 
@@ -13,9 +13,9 @@ WORDS: dict[Kind, tuple[str, str]] = {
     "claim": ("holds", "FAILS"),
     "control": ("fails as expected", "NOT AS EXPECTED"),
     "invariant": ("holds as expected", "NOT AS EXPECTED"),
-    "report": ("report", "report"),
+    "report": ("report, met", "report, missed"),
 }
-"""What stands before a check that came out as expected, and before one that did not."""
+"""What stands before a check that came out as expected, and before one that did not; before a report without a bound, `report`."""
 
 
 def result_text(result: Result, width: int | None = None) -> str:
@@ -65,4 +65,5 @@ def by_condition(rows: Sequence[Row], column: str) -> dict[str, list[float]]:
 
 def _finding_cells(finding: Finding) -> tuple[str, str, str, str]:
     name = f"{finding.kind}: {finding.name}" if finding.kind in ("control", "invariant") else finding.name
-    return WORDS[finding.kind][not finding.holds], name, finding.expected, " ".join(f"{value:+.3f}" for value in finding.got)
+    word = "report" if finding.expected == UNBOUNDED else WORDS[finding.kind][not finding.holds]
+    return word, name, finding.expected, " ".join(f"{value:+.3f}" for value in finding.got)
