@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from .members import Model
+    from .given import Model
 
 
 class Continual:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..checkpoints.memory import MemoryCheckpoint
 from ..checkpoints.tensors import Checkpoint
-from ..engine.members import named, open_members, with_aliases
+from ..engine.given import named, open_members
+from ..engine.members import with_aliases
 from ..errors import CompatibilityError, ParameterError
 
 if TYPE_CHECKING:
