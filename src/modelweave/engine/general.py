@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 def general_job(bench: Workbench, plan: TensorPlan) -> Stages:
-    """The parts on chunks, rows or the whole matrix."""
+    """The parts on chunks or the whole matrix."""
     assert plan.method is not None
-    sees = spec_of(plan.method.combine).sees
-    row = plan.count if sees == "matrix" else plan.shape[-1] if sees == "row" and plan.shape else 1
-    parts = [(0, plan.count)] if sees == "matrix" else spans(plan.count, row)
+    whole = spec_of(plan.method.combine).sees == "matrix"
+    row = plan.count if whole else 1
+    parts = [(0, plan.count)] if whole else spans(plan.count)
     yield [_writing(bench, plan, row, *p) for p in parts]
 
 
@@ -98,7 +98,7 @@ def _beside(bench: Workbench, plan: TensorPlan, chunk: Chunk, like: Tensor) -> d
 
 
 def _shape_seen(shape: tuple[int, ...], sees: str) -> tuple[int, ...]:
-    """The shape of a chunk for a part: the whole tensor (one of a single axis as one row), rows, or entries alone."""
+    """The shape of a chunk for a part: the whole tensor (one of a single axis as one row), or entries alone."""
     if sees == "matrix":
         return shape if len(shape) != 1 else (1, *shape)
-    return (-1, shape[-1]) if sees == "row" and shape else (-1,)
+    return (-1,)

@@ -125,7 +125,7 @@ class Spec:
     options: tuple[str, ...] = ()
     gram: Literal["", "tensor", "row", "column"] | Callable[[Mapping[str, Any]], str] = ""
     energy: bool = False
-    sees: Literal["element", "row", "matrix"] = "matrix"
+    sees: Literal["element", "matrix"] = "matrix"
     rounds: tuple[Round, ...] = ()
     wide: bool = False
     otherwise: Callable[..., Any] | None = None
@@ -215,13 +215,13 @@ def formula(*options: str, rounds: tuple[Round, ...] = (), wide: bool = False) -
 
 
 def tensors(
-    *options: str, sees: Literal["element", "row", "matrix"], otherwise: Callable[..., Any] | None = None, beside: tuple[str, ...] = ()
+    *options: str, sees: Literal["element", "matrix"], otherwise: Callable[..., Any] | None = None, beside: tuple[str, ...] = ()
 ) -> Callable[[F], F]:
     """A part `(deltas, context, *, options) -> direction` on torch tensors (members, ...).
 
     Args:
         options: names of the parameters that it takes.
-        sees: any chunk (`element`), whole rows (`row`) or the whole `matrix`.
+        sees: any chunk (`element`) or the whole `matrix`.
         otherwise: the part, of any kind, that stands in for it on tensors with other than two axes; the report names those.
         beside: what it sees beside each member, as in ("fisher",); the recipe's `statistics` say where these stand.
 
